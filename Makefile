@@ -1,0 +1,42 @@
+# make demo    the whole pipeline on real text, in minutes on two CPU cores
+# make test    everything that proves it
+# Both do all their own set-up in .venv/.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_NUM_THREADS := 1
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+export DS_ACCELERATOR := cpu
+
+.PHONY: demo test check format clean
+
+demo: $(READY)
+	@snakemake --profile demo
+	@python -m mira summary results/demo
+
+test: $(READY)
+	@python -m pytest
+
+check: $(READY)
+	ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
+	snakemake --profile demo --lint
+
+format: $(READY)
+	ruff check --fix . ; ruff format . ; snakefmt Snakefile rules
+
+# torch first: where a CPU wheel is at hand, the others then build on it.
+$(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) results/demo logs benchmarks .snakemake

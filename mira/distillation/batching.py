@@ -1,0 +1,43 @@
+"""The order in which examples are learnt, fixed before training begins.
+
+A trainer that draws its order as it goes draws another one after a restart; this order is data,
+so a resumed run skips what it has seen and meets the rest in the same batches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+POOL_BATCHES = 50
+
+
+def order_examples(
+    examples: list[dict[str, Any]], steps: int, batch_size: int, seed: int
+) -> list[dict[str, Any]]:
+    """``steps * batch_size`` examples in training order, epoch after epoch (ours).
+
+    Each epoch is a new shuffle. Within pools of 50 batches, batches are made of examples of
+    similar length, to save padding, and shuffled again.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = np.array([example["length"] for example in examples])
+    order: list[int] = []
+    while len(order) < steps * batch_size:
+        order += _epoch(lengths, batch_size, rng)
+    return [examples[i] for i in order[: steps * batch_size]]
+
+
+def _epoch(lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[int]:
+    shuffled = rng.permutation(len(lengths))
+    size = POOL_BATCHES * batch_size
+    batches: list[np.ndarray] = []
+    for start in range(0, len(shuffled), size):
+        pool = shuffled[start : start + size]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    whole = [batch for batch in batches if len(batch) == batch_size]
+    rest = [batch for batch in batches if len(batch) < batch_size]
+    chosen = [whole[i] for i in rng.permutation(len(whole))] + rest
+    return [int(i) for batch in chosen for i in batch]

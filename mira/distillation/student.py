@@ -1,0 +1,91 @@
+"""One group's student: labels in, a trained model folder out (paper 3.3)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mira.config import Distillation
+from mira.distillation.examples import ExampleSettings, build_examples
+from mira.distillation.model import load_model, load_tokenizer
+from mira.distillation.statistics import fit_bins
+from mira.distillation.training import TrainingSettings, train
+from mira.errors import UserError
+from mira.io import read_json
+from mira.seeds import derive_seed
+
+BINS_FILE = "statistics.json"
+
+log = logging.getLogger(__name__)
+
+
+def distil(
+    labels: pd.DataFrame,
+    texts: pd.DataFrame,
+    anchors: list[dict[str, Any]],
+    settings: Distillation,
+    seed: int,
+    *,
+    base: str,
+    model_dir: Path,
+    state_path: Path,
+    resume_dir: Path,
+) -> dict[str, Any]:
+    """Fine-tune ``base`` on the labels; returns the trainer state that is also written.
+
+    ``labels`` is the train split of ``labelling/{group}.parquet``; ``texts`` has id, family and
+    text. Raises UserError where no label is complete.
+    """
+    tokenizer = load_tokenizer(base)
+    bins = None
+    if settings.statistics:
+        bins = fit_bins(texts.loc[texts["id"].isin(labels["id"]), "text"].tolist())
+    examples = build_examples(
+        labels,
+        texts,
+        anchors,
+        tokenizer,
+        ExampleSettings(
+            style=settings.prompt,
+            max_record_tokens=settings.max_record_tokens,
+            scores_only_share=settings.scores_only_share,
+            seed=seed,
+            bins=bins,
+        ),
+    )
+    log.info("%d examples from %d labels", len(examples), len(labels))
+    if not examples:
+        raise UserError(
+            "None of the training labels of this group has a score in every slot: see "
+            "labelling/rejected.parquet for what the teacher's replies lacked."
+        )
+    extra_files = {} if bins is None else {BINS_FILE: bins}
+    return train(
+        load_model(base, "float32"),
+        tokenizer,
+        examples,
+        TrainingSettings(
+            learning_rate=settings.learning_rate,
+            batch_size=settings.batch_size,
+            warmup_share=settings.warmup_share,
+            weight_decay=settings.weight_decay,
+            precision=settings.precision,
+            save_steps=settings.save_steps,
+            seed=derive_seed(seed, "distillation"),
+            epochs=settings.epochs,
+            deepspeed=settings.deepspeed,
+        ),
+        model_dir=model_dir,
+        state_path=state_path,
+        resume_dir=resume_dir,
+        extra_files=extra_files,
+    )
+
+
+def load_bins(model_dir: Path) -> list[list[float]] | None:
+    """The statistics' bins that a student was trained with, or None for one without."""
+    path = model_dir / BINS_FILE
+    return read_json(path) if path.exists() else None

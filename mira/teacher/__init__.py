@@ -1,0 +1,1 @@
+"""Teachers: the judges that label records, behind an OpenAI-compatible endpoint."""

@@ -1,0 +1,5 @@
+"""Entry point of ``python -m mira.teacher.embedded``."""
+
+from mira.teacher.embedded.server import main
+
+raise SystemExit(main())

@@ -1,0 +1,33 @@
+"""Anchoring: judgment points to 15 anchors per group (paper 3.2).
+
+NEEDS   discovery/{group}.jsonl
+MAKES   anchoring/{group}.jsonl
+COST    one embedding per judgment point; CPU or GPU
+"""
+
+from mira.anchoring import STAGE_VERSION as ANCHORING_VERSION
+
+
+rule build_anchors:
+    """Cluster the judgment points; the point nearest each centroid is the anchor."""
+    input:
+        points=rules.discover_points.output.points,
+    output:
+        anchors="results/{run}/anchoring/{group}.jsonl",
+    log:
+        "logs/{run}/anchoring/build_anchors/{group}.log",
+    benchmark:
+        "benchmarks/{run}/anchoring/build_anchors/{group}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem="8GB",
+        runtime="2h",
+    params:
+        version=ANCHORING_VERSION,
+        seed=SEED,
+        settings=section("anchoring"),
+        embedding=section("clustering", "embedding_model", "dtype"),
+    script:
+        "../scripts/build_anchors.py"

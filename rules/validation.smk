@@ -1,0 +1,105 @@
+"""Validation: can the student be trusted in this (source, slot) cell? (paper 3.4, Figure 3)
+
+NEEDS   labelling/{group}.parquet (its validation split), distillation/{group}/model/
+MAKES   validation/cells.csv, validation/ridge.csv, validation/readouts.csv,
+        validation/summary.json
+COST    scoring the held-out records once, some of them twice
+"""
+
+from mira.validation import STAGE_VERSION as VALIDATION_VERSION
+
+
+rule score_holdout:
+    """The student's scores of the held-out labelled records, for each readout compared."""
+    input:
+        model=rules.train_student.output.model,
+        labels=rules.label_records.output.labels,
+        anchors=rules.build_anchors.output.anchors,
+        samples=rules.draw_samples.output.labelling,
+    output:
+        scores="results/{run}/validation/holdout/{group}.parquet",
+        compared="results/{run}/validation/holdout/{group}.sample.parquet",
+    log:
+        "logs/{run}/validation/score_holdout/{group}.log",
+    benchmark:
+        "benchmarks/{run}/validation/score_holdout/{group}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: SETTINGS.scoring.threads
+    resources:
+        mem="8GB",
+        runtime="4h",
+    params:
+        version=VALIDATION_VERSION,
+        seed=SEED,
+        scoring=section("scoring"),
+        prompt=section("distillation", "prompt", "max_record_tokens"),
+        compare_readouts=SETTINGS.validation.compare_readouts,
+        resume="results/{run}/validation/resume/{group}",
+    script:
+        "../scripts/score_holdout.py"
+
+
+rule evaluate_group:
+    """Agreement per cell, the same for a tf-idf + ridge reference, and per readout."""
+    input:
+        labels=rules.label_records.output.labels,
+        anchors=rules.build_anchors.output.anchors,
+        samples=rules.draw_samples.output.labelling,
+        scores=rules.score_holdout.output.scores,
+        compared=rules.score_holdout.output.compared,
+    output:
+        cells="results/{run}/validation/cells/{group}.csv",
+        ridge="results/{run}/validation/ridge/{group}.csv",
+        readouts="results/{run}/validation/readouts/{group}.csv",
+    log:
+        "logs/{run}/validation/evaluate_group/{group}.log",
+    benchmark:
+        "benchmarks/{run}/validation/evaluate_group/{group}.tsv"
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem="8GB",
+        runtime="1h",
+    params:
+        version=VALIDATION_VERSION,
+        seed=SEED,
+        settings=section("validation", "max_mae", "min_records"),
+    script:
+        "../scripts/evaluate_group.py"
+
+
+rule merge_validation:
+    input:
+        cells=collect(
+            rules.evaluate_group.output.cells, group=GROUPS, allow_missing=True
+        ),
+        ridge=collect(
+            rules.evaluate_group.output.ridge, group=GROUPS, allow_missing=True
+        ),
+        readouts=collect(
+            rules.evaluate_group.output.readouts, group=GROUPS, allow_missing=True
+        ),
+    output:
+        cells="results/{run}/validation/cells.csv",
+        ridge="results/{run}/validation/ridge.csv",
+        readouts="results/{run}/validation/readouts.csv",
+        summary="results/{run}/validation/summary.json",
+    log:
+        "logs/{run}/validation/merge_validation.log",
+    benchmark:
+        "benchmarks/{run}/validation/merge_validation.tsv"
+    """One table of all cells; a group without a kept slot stops here."""
+    localrule: True
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime="30m",
+    params:
+        version=VALIDATION_VERSION,
+        max_mae=SETTINGS.validation.max_mae,
+    script:
+        "../scripts/merge_validation.py"

@@ -1,0 +1,20 @@
+"""Adapter of rule merge_labelling: the teacher's bill over all groups."""
+
+from pathlib import Path
+
+from mira.io import read_json, read_parquets, write_json, write_parquet
+from mira.logs import logged
+
+
+def main() -> None:
+    write_parquet(read_parquets(snakemake.input.rejected), snakemake.output.rejected)
+    stages = {"discovery": snakemake.input.discovery, "labelling": snakemake.input.labelling}
+    bill = {
+        stage: {Path(path).stem: read_json(path) for path in paths}
+        for stage, paths in stages.items()
+    }
+    write_json(bill, snakemake.output.cost)
+
+
+with logged(snakemake.log[0]):
+    main()
