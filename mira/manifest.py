@@ -56,16 +56,18 @@ def write_manifest(
     seed: int | None,
     counts: Mapping[str, Any],
     seconds: float,
+    outputs: Iterable[str | Path] = (),
 ) -> None:
     """Write a stage's manifest as JSON.
 
-    ``inputs`` are checksummed; ``counts`` is whatever the stage counted; ``seconds`` is wall
-    time of the step. The file is evidence, never an input that decides results (ours).
+    ``inputs`` and ``outputs`` are checksummed; ``counts`` is whatever the stage counted;
+    ``seconds`` is wall time. The file is evidence, never an input that decides results (ours).
     """
     write_json(
         {
             "stage": stage,
             "inputs": {str(p): sha256(p) for p in inputs},
+            "outputs": {str(p): sha256(p) for p in outputs},
             "settings": dict(settings),
             "seed": seed,
             "counts": dict(counts),

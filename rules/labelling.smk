@@ -37,6 +37,7 @@ rule label_records:
         "../scripts/label_records.py"
 
 
+# What the teacher cost and what could not be labelled, over all groups.
 rule merge_labelling:
     input:
         rejected=collect(
@@ -55,7 +56,6 @@ rule merge_labelling:
         "logs/{run}/labelling/merge_labelling.log",
     benchmark:
         "benchmarks/{run}/labelling/merge_labelling.tsv"
-    """What the teacher cost and what could not be labelled, over all groups."""
     localrule: True
     conda:
         "../envs/base.yaml"

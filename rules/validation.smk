@@ -70,6 +70,7 @@ rule evaluate_group:
         "../scripts/evaluate_group.py"
 
 
+# One table of all cells; a group without a kept slot stops here.
 rule merge_validation:
     input:
         cells=collect(
@@ -90,7 +91,6 @@ rule merge_validation:
         "logs/{run}/validation/merge_validation.log",
     benchmark:
         "benchmarks/{run}/validation/merge_validation.tsv"
-    """One table of all cells; a group without a kept slot stops here."""
     localrule: True
     conda:
         "../envs/base.yaml"

@@ -161,8 +161,9 @@ def train(
 
 
 def _fingerprint(model: Any, examples: list[dict[str, Any]], settings: TrainingSettings) -> str:
+    weights = float(model.get_input_embeddings().weight.detach().double().sum())
     content = (example["input_ids"] for example in examples)
-    return f"{stable_hash(model.config.to_json_string(), settings, *content):016x}"
+    return f"{stable_hash(model.config.to_json_string(), weights, settings, *content):016x}"
 
 
 def _untrained(model: Any, tokenizer: Any, model_dir: Path, state_path: Path) -> dict[str, Any]:

@@ -38,11 +38,8 @@ def score_shard(
     """Scores of all records, continuing from ``part_path`` where a killed job left it.
 
     Every finished batch is on disk before the next begins; batches are the same in every run, so
-    a resumed run gives the same numbers. Returns one row per record, sorted by id; of no records
-    an empty table with ``id`` alone.
+    a resumed run gives the same numbers. Returns one row per record, sorted by id.
     """
-    if records.empty:
-        return pd.DataFrame({"id": pd.Series(dtype="str")})
     if records.empty:
         return student.score(records)
     done = _read_part(part_path, student)
