@@ -147,7 +147,7 @@ class Teacher(Section):
         48_000, ge=200, description="Longer records are shown head and tail, with a counted gap."
     )
     prices: Prices = Field(default_factory=Prices)
-    halo: Share = Field(0.5, description="Embedded teacher: pull of the overall impression.")
+    halo: Share = Field(0.6, description="Embedded teacher: pull of the overall impression.")
     noise: float = Field(0.35, ge=0, description="Embedded teacher: sd of the seeded noise.")
 
     @model_validator(mode="after")

@@ -19,12 +19,30 @@ POOLED = "ALL"
 WITHIN_SOURCES = "MEAN"
 
 
+def distance_to_cut(selection: pd.DataFrame, certificate: Mapping[str, Any]) -> pd.Series:
+    """How far each record's score lies above the cut that decided about it (ours).
+
+    A method with one cut per group or source does not compare scores across them: what it ranks
+    by, over the whole corpus, is the distance to the cut. With a single cut this is the score
+    but for a constant.
+    """
+    cuts = {bucket["bucket"]: bucket["cut_score"] for bucket in certificate["buckets"]}
+    per = certificate["per"]
+    if per not in selection.columns:
+        return selection["score"]
+    # A bucket that keeps nothing has no cut: all its scores lie below its highest.
+    highest = selection.groupby(per)["score"].max()
+    cut = selection[per].map(lambda name: highest[name] if cuts[name] is None else cuts[name])
+    return selection["score"] - cut.astype(float)
+
+
 def evaluate_separation(
     selections: Mapping[str, pd.DataFrame], spoiled: pd.DataFrame
 ) -> pd.DataFrame:
     """Separation per method: over all records, within sources, and source by source.
 
-    ``selections[method]`` has id, score (NaN: none) and selected; ``spoiled`` id, source,
+    ``selections[method]`` has id, score (NaN: none; comparable over the whole corpus, see
+    ``distance_to_cut``) and selected; ``spoiled`` id, source,
     family and spoiled. Every marked record must be in every selection.
 
     Row ``ALL`` pools all records; ``MEAN`` compares records of the same source only, all pairs

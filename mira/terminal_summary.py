@@ -76,7 +76,9 @@ def _selected(run_dir: Path) -> str:
 
 def _separation(separation: pd.DataFrame) -> str:
     pooled = separation[separation["source"] == "ALL"]
-    rows: Table = [("method", "AUROC", "95 % interval", "intact among kept", "in corpus")]
+    within = separation[separation["source"] == "MEAN"].set_index("method")["auroc"]
+    heading = ("AUROC", "95 % interval", "by source", "intact kept", "corpus")
+    rows: Table = [("method", *heading)]
     ordered = sorted(pooled.itertuples(), key=lambda row: method_order(str(row.method)))
     for row in ordered:
         rows.append(
@@ -84,6 +86,7 @@ def _separation(separation: pd.DataFrame) -> str:
                 method_name(str(row.method)),
                 decimal(row.auroc, 3),
                 interval(row.auroc_low, row.auroc_high),
+                decimal(within.get(row.method), 3),
                 percent(row.precision, 1),
                 percent(row.base_rate, 1),
             )

@@ -38,6 +38,6 @@ rule audit_claims:
         version=AUDIT_VERSION,
         stand_in=STAND_IN,
         comparable=RUN == "paper" and STAND_IN is None,
-        results="results/{run}",
+        results=lambda wildcards, output: str(Path(output.json).parents[1]),
     script:
         "../scripts/audit_claims.py"

@@ -72,6 +72,8 @@ rule train_student:
     params:
         version=DISTILLATION_VERSION,
         seed=SEED,
+        # A function of `input` is no reason to rerun: the repository may be moved.
+        script=lambda wildcards, input: f"{workflow.basedir}/scripts/train_student.py",
         base=lambda wildcards, input: input.base or SETTINGS.distillation.base_model,
         resume="results/{run}/distillation/{group}/resume",
         settings_json=json.dumps(section("distillation")),
@@ -81,7 +83,7 @@ rule train_student:
             else f"torchrun --standalone --nproc_per_node {SETTINGS.distillation.processes}"
         ),
     shell:
-        "{params.launcher} {workflow.basedir:q}/scripts/train_student.py"
+        "{params.launcher} {params.script:q}"
         " --settings {params.settings_json:q}"
         " --seed {params.seed}"
         " --base {params.base:q}"

@@ -18,6 +18,9 @@ rule evaluate_separation:
             method=METHODS,
             allow_missing=True,
         ),
+        certificates=collect(
+            "results/{run}/selection/{method}.json", method=METHODS, allow_missing=True
+        ),
         spoiled="results/{run}/sampling/hidden/spoiled.parquet",
     output:
         separation="results/{run}/downstream/separation.csv",

@@ -199,6 +199,7 @@ rule plot_separation:
 
 # All figures that this run can make.
 rule figures:
+    """All figures that this run can make."""
     input:
         collect(
             "results/{run}/figures/{name}.{extension}",

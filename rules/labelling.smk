@@ -39,6 +39,7 @@ rule label_records:
 
 # What the teacher cost and what could not be labelled, over all groups.
 rule merge_labelling:
+    """What the teacher cost and what could not be labelled, over all groups."""
     input:
         rejected=collect(
             rules.label_records.output.rejected, group=GROUPS, allow_missing=True

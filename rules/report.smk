@@ -27,6 +27,8 @@ rule describe_stage:
         manifest="results/{run}/{stage}/manifest.json",
     log:
         "logs/{run}/{stage}/describe_stage.log",
+    benchmark:
+        "benchmarks/{run}/{stage}/describe_stage.tsv"
     wildcard_constraints:
         stage="|".join(STAGE_OUTPUTS),
     conda:
@@ -87,6 +89,6 @@ rule write_report:
         version=REPORT_VERSION,
         settings=SETTINGS.model_dump(mode="json"),
         stand_in=STAND_IN,
-        results="results/{run}",
+        results=lambda wildcards, output: str(Path(output.html).parent),
     script:
         "../scripts/write_report.py"

@@ -157,6 +157,7 @@ rule make_separation_table:
 
 # All tables that this run can make.
 rule tables:
+    """All tables that this run can make."""
     input:
         collect(
             "results/{run}/tables/{name}.{extension}",

@@ -72,6 +72,7 @@ rule evaluate_group:
 
 # One table of all cells; a group without a kept slot stops here.
 rule merge_validation:
+    """One table of all cells; a group without a kept slot stops here."""
     input:
         cells=collect(
             rules.evaluate_group.output.cells, group=GROUPS, allow_missing=True

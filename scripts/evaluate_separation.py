@@ -2,16 +2,22 @@
 
 import logging
 
-from mira.io import read_parquet, write_csv
+from mira.io import read_json, read_parquet, write_csv
 from mira.logs import logged
-from mira.separation import evaluate_separation
+from mira.separation import distance_to_cut, evaluate_separation
 
 
 def main() -> None:
-    selections = {
-        method: read_parquet(path)
-        for method, path in zip(snakemake.params.methods, snakemake.input.selections, strict=True)
-    }
+    selections = {}
+    for method, table, certificate in zip(
+        snakemake.params.methods,
+        snakemake.input.selections,
+        snakemake.input.certificates,
+        strict=True,
+    ):
+        selection = read_parquet(table)
+        score = distance_to_cut(selection, read_json(certificate))
+        selections[method] = selection.assign(score=score)
     spoiled = read_parquet(snakemake.input.spoiled)
     in_corpus = spoiled["id"].isin(next(iter(selections.values()))["id"])
     logging.info("%d of %d marked records are in the corpus", in_corpus.sum(), len(spoiled))

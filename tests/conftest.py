@@ -1,4 +1,4 @@
-"""Fixtures shared by unit and integration tests."""
+"""Fixtures shared by unit and integration tests, and the order of all tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 from synthetic_run import SETTINGS, build_run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, the whole workflow last."""
+    items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("smoke", "slow")])
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,8 @@ def _selection(method: str, frame: pd.DataFrame, evidence: Evidence) -> Iterator
 def selected_by_rule(frame: pd.DataFrame, certificate: dict[str, Any]) -> pd.Series:
     """The selection that a certificate's cut scores and tie keys define, in row order."""
     buckets = {bucket["bucket"]: bucket for bucket in certificate["buckets"]}
+    if not buckets:  # the raw mixture has no cut
+        return pd.Series(True, index=frame.index)
     per = certificate["per"]
     # Without a column to divide by, the whole corpus is the one bucket.
     names = frame[per] if per in frame.columns else pd.Series(next(iter(buckets)), frame.index)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mira.separation import evaluate_separation
+from mira.separation import distance_to_cut, evaluate_separation
 
 COLUMNS = {
     *("method", "source", "family", "n_intact", "n_spoiled", "auroc", "auroc_low", "auroc_high"),
@@ -88,3 +88,22 @@ def test_a_selection_that_lacks_records_is_refused():
     selections, spoiled = make_case()
     with pytest.raises(ValueError, match="'mira' lacks 10 of 300"):
         evaluate_separation({"mira": selections["mira"].iloc[10:]}, spoiled)
+
+
+def test_distance_to_cut_makes_buckets_comparable():
+    selection = pd.DataFrame(
+        {
+            "id": ["a", "b", "c", "d", "e"],
+            "source": ["s", "s", "t", "t", "u"],
+            "score": [9.0, 8.0, 3.0, 2.0, 7.0],
+        }
+    )
+    buckets = [
+        {"bucket": "s", "cut_score": 9.0},
+        {"bucket": "t", "cut_score": 3.0},
+        {"bucket": "u", "cut_score": None},
+    ]
+    by_source = distance_to_cut(selection, {"per": "source", "buckets": buckets})
+    assert by_source.tolist() == [0.0, -1.0, 0.0, -1.0, 0.0]
+    one_cut = distance_to_cut(selection, {"per": "corpus", "buckets": buckets[:1]})
+    assert one_cut.tolist() == selection["score"].tolist()

@@ -35,7 +35,7 @@ class JudgeSettings:
 
     seed: int = 0
     noise: float = 0.35
-    halo: float = 0.5
+    halo: float = 0.6
 
 
 @dataclass(frozen=True)

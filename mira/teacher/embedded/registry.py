@@ -39,7 +39,7 @@ A rule-based judge behind a real HTTP server on loopback. It speaks the same cha
 language model, needs no network and no key, and gives the same reply to the same request. It is a
 stand-in: it measures the text, it does not understand it. Everything made with it says so.
 
-    python -m mira.teacher.embedded --port 0 --ready-file PATH --seed 0 [--noise 0.35] [--halo 0.5]
+    python -m mira.teacher.embedded --port 0 --ready-file PATH --seed 0 [--noise 0.35] [--halo 0.6]
 
 How it scores (all ours):
 
@@ -48,7 +48,7 @@ How it scores (all ours):
 - The overall impression is the weighted mean of the applicable facets, less half the mean shortfall
   (typical score minus score) of the three facets marked "flaw" that fall shortest: one thing that
   is broken spoils a record.
-- Halo: a dimension's score is (1 - halo) x facet + halo x overall, halo 0.5 by default.
+- Halo: a dimension's score is (1 - halo) x facet + halo x overall, halo 0.6 by default.
 - Noise: Gaussian, standard deviation 0.35, drawn from the seed, the record's text and the facet;
   a `seed` in the request is mixed in. Scores are then rounded to whole numbers.
 - Free-form: the facets farthest from their typical score, with weight and chance, each under one of

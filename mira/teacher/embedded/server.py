@@ -177,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def embedded_teacher(
-    seed: int, log_path: str | Path, *, noise: float = 0.35, halo: float = 0.5
+    seed: int, log_path: str | Path, *, noise: float = 0.35, halo: float = 0.6
 ) -> Iterator[str]:
     """Run the server as a child process; yields its base URL and always stops it.
 

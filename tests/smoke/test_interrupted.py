@@ -1,0 +1,114 @@
+"""A run killed with SIGKILL again and again ends in the same selection and pays nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from test_smoke import CONFIG, expand
+from workflow_runs import command, environment, snakemake
+
+from mira.config import load_config
+
+POLL_S = 0.005
+LIMIT_S = 240
+TARGETS = [
+    *expand("results/smoke/selection/{method}.parquet", load_config(CONFIG)),
+    "results/smoke/labelling/cost.json",
+]
+
+pytestmark = pytest.mark.smoke
+
+
+def journal_keys(results: Path) -> list[str]:
+    """Key of every stored reply; a line torn by a kill holds none."""
+    keys = []
+    for segment in results.glob("journal/*.jsonl"):
+        whole, newline, _torn = segment.read_bytes().rpartition(b"\n")
+        keys += [json.loads(line)["key"] for line in whole.splitlines()] if newline else []
+    return keys
+
+
+def some_replies(results: Path) -> bool:
+    return len(journal_keys(results)) >= 5
+
+
+def student_has_a_checkpoint(results: Path) -> bool:
+    return any(results.glob("distillation/g*/resume/**/checkpoint-*/trainer_state.json"))
+
+
+def some_records_scored(results: Path) -> bool:
+    return any(part.stat().st_size for part in results.glob("scoring/resume/g*/*.jsonl"))
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """SIGKILL to the process group and to whatever its members have started."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    for child in family:
+        if child.is_running():
+            child.kill()
+    process.wait()
+    psutil.wait_procs(family, timeout=10)
+
+
+def run_until_killed(directory: Path, moment: Callable[[Path], bool]) -> None:
+    results = directory / "results" / "smoke"
+    with (directory / "killed.txt").open("ab") as output:
+        process = subprocess.Popen(
+            command(directory, CONFIG, *TARGETS, "--rerun-incomplete"),
+            stdout=output,
+            stderr=output,
+            env=environment(),
+            start_new_session=True,
+        )
+    end = time.monotonic() + LIMIT_S
+    while not moment(results):
+        seen = (directory / "killed.txt").read_text(encoding="utf-8")
+        assert process.poll() is None, f"the run ended before {moment.__name__}:\n{seen}"
+        assert time.monotonic() < end, f"{moment.__name__} never came:\n{seen}"
+        time.sleep(POLL_S)
+    kill_all(process)
+    assert snakemake(directory, CONFIG, "--unlock")[0] == 0
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run that was killed three times."""
+    directory = tmp_path_factory.mktemp("interrupted")
+    for moment in (some_replies, student_has_a_checkpoint, some_records_scored):
+        run_until_killed(directory, moment)
+    status, seen = snakemake(directory, CONFIG, *TARGETS, "--rerun-incomplete")
+    assert status == 0, seen
+    return directory / "results" / "smoke"
+
+
+def test_selections_are_the_same_to_the_byte(results: Path, interrupted: Path) -> None:
+    for method in load_config(CONFIG).selection.methods:
+        for name in (f"selection/{method}.parquet", f"selection/{method}.json"):
+            assert (interrupted / name).read_bytes() == (results / name).read_bytes(), name
+
+
+def test_no_reply_is_stored_twice(results: Path, interrupted: Path) -> None:
+    keys = journal_keys(interrupted)
+    assert len(keys) == len(set(keys))
+    assert set(keys) == set(journal_keys(results))
+
+
+def test_bill_tells_paid_calls_from_those_of_the_journal(results: Path, interrupted: Path) -> None:
+    quiet = json.loads((results / "labelling/cost.json").read_text())
+    bill = json.loads((interrupted / "labelling/cost.json").read_text())
+    from_journal = 0
+    for stage in ("discovery", "labelling"):
+        for group, cost in bill[stage].items():
+            assert cost["calls"] == quiet[stage][group]["calls"]
+            assert cost["calls"] == cost["paid_calls"] + cost["journal_calls"]
+            from_journal += cost["journal_calls"]
+    assert from_journal >= 5
