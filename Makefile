@@ -16,10 +16,10 @@ export DS_ACCELERATOR := cpu
 
 demo: $(READY)
 	@mkdir -p .snakemake
-	@flock --nonblock .snakemake/demo.lock $(MAKE) --no-print-directory run-demo || \
+	@flock --close --nonblock .snakemake/demo.lock $(MAKE) --no-print-directory run-demo || \
 	    { echo "The demo did not finish. If another run holds .snakemake/demo.lock, wait for it."; exit 1; }
 
-# The lock above is the system's and dies with its holder; Snakemake's own outlives a kill.
+# The lock above is the system's and dies with its holder; Snakemake's own outlives a kill, and so has to be removed.
 .PHONY: run-demo
 run-demo:
 	@snakemake --profile demo --unlock >/dev/null 2>&1

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mira.errors import UserError
+from mira.orphans import end_with_ancestors
 
 QUIET = ("httpx", "httpx2", "openai", "aiohttp.access", "sentence_transformers", "transformers")
 
 
 @contextmanager
 def logged(path: str | Path) -> Iterator[None]:
-    """Log to a file and to stderr while the step runs.
+    """Log to a file and to stderr while the step runs; the step ends if its workflow dies.
 
     A UserError ends the process with its message and status 1, without a traceback; any other
     error keeps its traceback, in the file too.
@@ -29,6 +30,7 @@ def logged(path: str | Path) -> Iterator[None]:
         handlers=[logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)],
         force=True,
     )
+    end_with_ancestors()
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:

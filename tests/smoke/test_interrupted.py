@@ -12,15 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_smoke import CONFIG, expand
+from smoke_run import CONFIG, SETTINGS, expand
 from workflow_runs import command, environment, snakemake
-
-from mira.config import load_config
 
 POLL_S = 0.005
 LIMIT_S = 240
 TARGETS = [
-    *expand("results/smoke/selection/{method}.parquet", load_config(CONFIG)),
+    *expand("results/smoke/selection/{method}.parquet"),
     "results/smoke/labelling/cost.json",
 ]
 
@@ -91,7 +89,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_selections_are_the_same_to_the_byte(results: Path, interrupted: Path) -> None:
-    for method in load_config(CONFIG).selection.methods:
+    for method in SETTINGS.selection.methods:
         for name in (f"selection/{method}.parquet", f"selection/{method}.json"):
             assert (interrupted / name).read_bytes() == (results / name).read_bytes(), name
 
