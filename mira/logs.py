@@ -11,7 +11,15 @@ from pathlib import Path
 from mira.errors import UserError
 from mira.orphans import end_with_ancestors
 
-QUIET = ("httpx", "httpx2", "openai", "aiohttp.access", "sentence_transformers", "transformers")
+QUIET = (
+    "httpx",
+    "httpx2",
+    "openai",
+    "aiohttp.access",
+    "sentence_transformers",
+    "transformers",
+    "fontTools",
+)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import pandas as pd
 from mira.io import remove_tree
 from mira.scoring.student import Student, batches
 
+PROGRESS_SECONDS = 5.0
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +46,7 @@ def score_shard(
         return student.score(records)
     done = _read_part(part_path, student)
     part_path.parent.mkdir(parents=True, exist_ok=True)
-    started, counted = time.monotonic(), 0
+    started, told, counted = time.monotonic(), 0.0, 0
     with part_path.open("ab") as part:
         for batch in batches(records, batch_size):
             if set(batch["id"]) <= done.keys():
@@ -56,8 +58,10 @@ def score_shard(
             os.fsync(part.fileno())
             done.update((row["id"], row) for row in rows)
             counted += len(rows)
-            rate = counted / (time.monotonic() - started)
-            log.info("%d/%d records, %.1f records/s", len(done), len(records), rate)
+            seconds = time.monotonic() - started
+            if seconds - told >= PROGRESS_SECONDS or len(done) == len(records):
+                rate, told = counted / seconds, seconds
+                log.info("%d/%d records, %.1f records/s", len(done), len(records), rate)
     table = pd.DataFrame([done[record_id] for record_id in records["id"]])
     numeric = [name for name in map(str, table) if name.endswith(("_mean", "_sd", "_mode"))]
     return table.astype(dict.fromkeys(numeric, float)).sort_values("id", ignore_index=True)
