@@ -196,7 +196,7 @@ def test_group_names_are_known_before_clustering(clustering, names):
 
 def test_own_data_template_has_the_groups_its_comments_promise():
     config = load_config(ROOT / "config/own-data.yaml")
-    assert config.group_names() == ["agent-1", "agent-2", "qa-1", "text-1"]
+    assert config.group_names() == ["agent-1", "qa-1", "text-1"]
 
 
 def test_stand_ins_are_named_and_a_real_run_has_none():

@@ -76,6 +76,7 @@ def producible():
         "group": "|".join(config.group_names()),
         "method": "|".join(config.selection.methods),
         "shard": r"\d{5}",
+        "stage": "discovery|anchoring|labelling|distillation|validation",
     }
     for pattern in kept_outputs():
         parts = WILDCARD.split(pattern)

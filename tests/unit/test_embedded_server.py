@@ -82,8 +82,11 @@ def test_anchored_reply_fills_the_template() -> None:
 
 def test_compact_template_gets_scores_only() -> None:
     lines = answer(build_anchored(QA, "qa", ANCHORS, rationales=False)).splitlines()
-    assert len(lines) == 15
-    assert all(re.fullmatch(r"\[A\d+\] .+: \d+/10", line) for line in lines)
+    assert [line.split()[0] for line in lines] == [f"[A{i}]" for i in range(1, 16)]
+    assert all(re.fullmatch(r"\[A\d+\] \d+", line) for line in lines)
+    reasoned = answer(build_anchored(QA, "qa", ANCHORS)).splitlines()
+    scores = [re.search(r"(\d+)/10", line).group(1) for line in reasoned[:15]]
+    assert [line.split()[1] for line in lines] == scores, "the same dimensions are judged"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -120,6 +120,8 @@ def _anchored(request: JudgingRequest, voice: _Voice) -> str:
 def _slot_line(slot: Slot, family: Family, voice: _Voice) -> str:
     facet = find_facet(slot.name, slot.definition, family)
     score = voice.score(facet, facet.key if facet else slot.name.casefold())
+    if not slot.with_name:
+        return f"[{slot.slot}] {score}"
     line = f"[{slot.slot}] {slot.name}: {score}/10"
     if not slot.with_reason:
         return line

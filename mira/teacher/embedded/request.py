@@ -14,6 +14,7 @@ from mira.records import FAMILIES, Family
 _OPEN = re.compile(r"^<record ([0-9a-f]{16})>$", re.MULTILINE)
 _FAMILY = re.compile(r"^Family: (\w+)[ ]*$", re.MULTILINE)
 _SLOT = re.compile(r"^\[(A\d+)\] (.+): <score>/10( — <reason>)?[ ]*$", re.MULTILINE)
+_BARE_SLOT = re.compile(r"^\[(A\d+)\] <score>[ ]*$", re.MULTILINE)
 _POINTS = re.compile(
     r'^Answer with one JSON object: \{"points".*?(?:exactly (\d+) points?)?\.?$', re.M
 )
@@ -31,6 +32,7 @@ class Slot:
     name: str
     definition: str
     with_reason: bool
+    with_name: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ def read_request(system: str, user: str) -> JudgingRequest:
         Slot(slot, name, _definition(system, slot, name), bool(reason))
         for slot, name, reason in _SLOT.findall(after)
     )
+    if not slots:
+        slots = tuple(
+            Slot(slot, *_described(system, slot), with_reason=False, with_name=False)
+            for slot in _BARE_SLOT.findall(after)
+        )
     points = _POINTS.search(after)
     if not slots and points is None:
         raise RequestError("no template lines '[A1] name: <score>/10' and no request for points")
@@ -72,6 +79,14 @@ def _read_family(before: str) -> Family:
         if named and named[-1] == family:
             return family
     raise RequestError(f"expected a line 'Family: {' | '.join(FAMILIES)}' before the record")
+
+
+def _described(system: str, slot: str) -> tuple[str, str]:
+    """Name and definition of a slot that the template does not name."""
+    start = f"[{slot}] "
+    line = next((line for line in system.splitlines() if line.startswith(start)), start)
+    name, _, definition = line.removeprefix(start).partition(": ")
+    return name, definition
 
 
 def _definition(system: str, slot: str, name: str) -> str:
