@@ -20,7 +20,7 @@ import pandas as pd
 from mira.errors import UserError
 from mira.statistics import spearman
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 CELL_COLUMNS = [
     *("source", "group", "slot", "name", "n", "teacher_mean", "student_mean", "bias"),
     *("mae", "mae_constant", "spearman", "spearman_low", "spearman_high"),
@@ -66,6 +66,7 @@ def evaluate_cells(
     *,
     group: str,
     sources: Sequence[str] | None = None,
+    reported: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Agreement and mask decision of every (source, slot) of one group: validation/cells.csv.
 
@@ -75,8 +76,13 @@ def evaluate_cells(
     always predicting the median of the cell's training labels (the group's where the cell has
     none). A small cell takes the decision of the slot's pairs pooled over the group, and its
     reason says so. ``weight`` is 1 where kept, else 0.
+
+    Where a readout knows the whole distribution, ``predictions`` are its means, by which records
+    are ranked, and ``reported`` its medians, from which errors are taken: a mean shrinks to the
+    middle and pays for it in absolute error, which the median makes least (ours).
     """
-    pairs = _pairs(labels, predictions, [score_column(anchor["slot"]) for anchor in anchors])
+    slots = [score_column(anchor["slot"]) for anchor in anchors]
+    pairs = _pairs(labels, predictions, predictions if reported is None else reported, slots)
     training = labels[labels["split"] == "train"]
     names = sorted(labels["source"].unique() if sources is None else sources)
     rows = []
@@ -102,33 +108,37 @@ def evaluate_cells(
     return pd.DataFrame(rows, columns=CELL_COLUMNS)
 
 
-def _pairs(labels: pd.DataFrame, predictions: pd.DataFrame, slots: list[str]) -> pd.DataFrame:
-    """Held-out records that both have seen: source, s1_teacher, s1_student, ..."""
+def _pairs(
+    labels: pd.DataFrame, predictions: pd.DataFrame, reported: pd.DataFrame, slots: list[str]
+) -> pd.DataFrame:
+    """Held-out records that all have seen: source, s1_teacher, s1_student, s1_reported, ..."""
     held_out = labels.loc[labels["split"] == "validation", ["id", "source", *slots]]
-    return held_out.merge(
-        predictions[["id", *slots]],
-        on="id",
-        suffixes=("_teacher", "_student"),
-        validate="one_to_one",
-    )
+    frames = {"teacher": held_out, "student": predictions, "reported": reported}
+    merged = held_out[["id", "source"]]
+    for name, frame in frames.items():
+        named = frame[["id", *slots]].rename(columns={slot: f"{slot}_{name}" for slot in slots})
+        merged = merged.merge(named, on="id", validate="one_to_one")
+    return merged
 
 
 def _known_pairs(pairs: pd.DataFrame, slot: str) -> pd.DataFrame:
-    """Source, teacher and student score of the pairs in which both are known."""
-    columns = {f"{slot}_teacher": "teacher", f"{slot}_student": "student"}
+    """Source and scores (teacher, student, reported) of the pairs in which all are known."""
+    names = ("teacher", "student", "reported")
+    columns = {f"{slot}_{name}": name for name in names}
     known = pairs[["source", *columns]].rename(columns=columns).dropna()
-    return known.astype({"teacher": float, "student": float})
+    return known.astype(dict.fromkeys(names, float))
 
 
 def _agreement(pairs: pd.DataFrame, constant: float) -> dict[str, float]:
     teacher, student = pairs["teacher"].to_numpy(), pairs["student"].to_numpy()
+    reported = pairs["reported"].to_numpy()
     rho = spearman(teacher, student)
     return {
         "n": len(pairs),
         "teacher_mean": _mean(teacher),
         "student_mean": _mean(student),
-        "bias": _mean(student - teacher),
-        "mae": _mean(np.abs(student - teacher)),
+        "bias": _mean(reported - teacher),
+        "mae": _mean(np.abs(reported - teacher)),
         "mae_constant": _mean(np.abs(constant - teacher)),
         "spearman": rho.value,
         "spearman_low": rho.low,
@@ -153,7 +163,7 @@ def _decide(
     small = f"small cell ({n} of at least {policy.min_records} records)"
     if slot_pairs.empty:
         return _Decision(False, True, f"masked: {small}, and group {group} has no held-out pair")
-    pooled = _mean((slot_pairs["student"] - slot_pairs["teacher"]).abs().to_numpy())
+    pooled = _mean((slot_pairs["reported"] - slot_pairs["teacher"]).abs().to_numpy())
     keep = pooled < policy.max_mae
     return _Decision(
         keep,

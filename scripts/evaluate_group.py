@@ -36,7 +36,8 @@ def main() -> None:
     scores = read_parquet(snakemake.input.scores)
     policy = MaskPolicy(**snakemake.params.settings)
     student = predictions_from_scores(scores)
-    cells = evaluate_cells(labels, student, anchors, policy, group=group)
+    medians = predictions_from_scores(scores, "median")
+    cells = evaluate_cells(labels, student, anchors, policy, group=group, reported=medians)
     reference = ridge_predictions(labels, samples, len(anchors))
     ridge = evaluate_cells(labels, reference, anchors, policy, group=group)
     readouts = {scores["readout"].iloc[0]: student}

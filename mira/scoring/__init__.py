@@ -1,3 +1,3 @@
 """Scoring the corpus with the students (paper 3.3, cards)."""
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2

@@ -101,12 +101,17 @@ def _normalised(logits: torch.Tensor) -> np.ndarray:
 
 
 def summarise_scores(probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean, standard deviation and mode of each slot's distribution; shape (records, slots)."""
+    """Mean, sd, median and mode of each slot's distribution; arrays of shape (records, slots).
+
+    Ranks are taken from the mean, errors from the median (the lowest score that half of the
+    probability does not exceed).
+    """
     scores = np.arange(11)
     mean = probabilities @ scores
     variance = probabilities @ scores**2 - mean**2
     return {
         "mean": mean,
         "sd": np.sqrt(np.clip(variance, 0, None)),
+        "median": (probabilities.cumsum(axis=-1) < 0.5).sum(axis=-1).clip(max=10).astype(float),
         "mode": probabilities.argmax(axis=-1).astype(float),
     }

@@ -63,7 +63,9 @@ def score_shard(
                 rate, told = counted / seconds, seconds
                 log.info("%d/%d records, %.1f records/s", len(done), len(records), rate)
     table = pd.DataFrame([done[record_id] for record_id in records["id"]])
-    numeric = [name for name in map(str, table) if name.endswith(("_mean", "_sd", "_mode"))]
+    numeric = [
+        name for name in map(str, table) if name.endswith(("_mean", "_sd", "_median", "_mode"))
+    ]
     return table.astype(dict.fromkeys(numeric, float)).sort_values("id", ignore_index=True)
 
 

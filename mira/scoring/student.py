@@ -43,8 +43,8 @@ class Student:
     def score(self, records: pd.DataFrame) -> pd.DataFrame:
         """Scores of a batch of records (columns id, family, text).
 
-        Returns id, ``s{i}_mean``, ``s{i}_sd``, ``s{i}_mode`` per slot (NaN where unread), engine,
-        readout, prompt_hash and model_hash.
+        Returns id, ``s{i}_mean``, ``_sd``, ``_median``, ``_mode`` per slot (NaN where unread),
+        engine, readout, prompt_hash and model_hash.
         """
         prompts = [
             self._prompt(text, family)
@@ -52,7 +52,7 @@ class Student:
         ]
         if not prompts:
             nothing = np.empty((0, len(self.slots)))
-            values = dict.fromkeys(("mean", "sd", "mode"), nothing)
+            values = dict.fromkeys(("mean", "sd", "median", "mode"), nothing)
         elif self.readout == "expected":
             values = self._expected(prompts)
         else:
@@ -106,7 +106,8 @@ class Student:
             sampler=sampler,
         )
         scores = parse_replies(replies, self.slots)
-        return {"mean": scores, "sd": np.full_like(scores, np.nan), "mode": scores.copy()}
+        no_spread = np.full_like(scores, np.nan)
+        return {"mean": scores, "sd": no_spread, "median": scores, "mode": scores}
 
 
 def batches(records: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:

@@ -143,6 +143,9 @@ def test_summary_of_a_distribution():
     probabilities[0, 0, [4, 10]] = 0.5
     found = summarise_scores(probabilities)
     assert found["mean"][0, 0] == 7 and found["sd"][0, 0] == 3 and found["mode"][0, 0] == 4
+    assert found["median"][0, 0] == 4
+    probabilities[0, 0, [4, 10]] = 0.2, 0.8
+    assert summarise_scores(probabilities)["median"][0, 0] == 10
 
 
 @pytest.mark.parametrize("readout", ["expected", "sample", "greedy"])

@@ -208,3 +208,16 @@ def test_ridge_learns_what_words_tell_and_handles_missing_labels():
     assert np.isnan(predicted[:, 2]).all()
     assert predicted[:, :2].min() >= 0
     assert predicted[:, :2].max() <= 10
+
+
+def test_errors_are_of_the_reported_score_and_ranks_of_the_prediction():
+    labels = make_labels()
+    ranked = student_of(labels, {"s1": 3.0, "s2": 0.0})
+    reported = student_of(labels, {"s1": 0.25, "s2": 2.0})
+    cells = evaluate_cells(labels, ranked, ANCHORS, POLICY, group="g1", reported=reported)
+    first, second = cell(cells, "large", "A1"), cell(cells, "large", "A2")
+    assert first["mae"] == pytest.approx(0.25) and first["keep"]
+    assert second["mae"] == pytest.approx(2.0) and not second["keep"]
+    constant = reported.assign(s1=5.0)
+    flat = evaluate_cells(labels, ranked, ANCHORS, POLICY, group="g1", reported=constant)
+    assert cell(flat, "large", "A1")["spearman"] == pytest.approx(1.0)
