@@ -53,8 +53,6 @@ rule train_student:
     """Fine-tune the group's student on the teacher's labels."""
     input:
         base=student_base,
-        # With all groups ready the largest starts first, so that the students end together.
-        all_labelled=ancient("results/{run}/labelling/cost.json"),
         labels=rules.label_records.output.labels,
         anchors=rules.build_anchors.output.anchors,
         samples=rules.draw_samples.output.labelling,
