@@ -1,5 +1,6 @@
 # make demo    the whole pipeline on real text, in minutes on two CPU cores
 # make test    everything that proves it
+# make bench   speed, side by side with the alternatives
 # Both do all their own set-up in .venv/.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export DS_ACCELERATOR := cpu
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 
 demo: $(READY)
 	@mkdir -p .snakemake
@@ -28,6 +29,10 @@ run-demo:
 
 test: $(READY)
 	@python -m pytest
+
+bench: $(READY)
+	@python bench/client.py
+	@python bench/journal_restart.py
 
 check: $(READY)
 	ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules

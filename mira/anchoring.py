@@ -20,6 +20,7 @@ STAGE_VERSION = 1
 SCORE_BANDS = ((0.0, 3.5), (3.5, 6.5), (6.5, 10.5))
 _RESAMPLED_SHARE = 0.8
 _TOP_NAMES = 5
+_NEEDED = ("name", "definition", "references", "cluster_size", "stability", "names")
 
 Point = Mapping[str, Any]
 
@@ -72,6 +73,28 @@ def build_anchors(
         if number > n_references:
             row["references"] = []
     return rows
+
+
+def check_anchors(rows: Sequence[Mapping[str, Any]], k: int, where: str) -> list[dict[str, Any]]:
+    """Anchors of an earlier run, if they can be asked with here.
+
+    Raises UserError where the slots are not A1 to A``k``, in order, or a row lacks what a prompt
+    needs (ours).
+    """
+    expected = [f"A{number}" for number in range(1, k + 1)]
+    slots = [row.get("slot") for row in rows]
+    if slots != expected:
+        raise UserError(
+            f"{where}: expected the slots A1 to A{k} (anchoring.k), found {slots}. Name the "
+            f"anchoring folder of a finished run in anchoring.reuse, or set anchoring.k to its k."
+        )
+    for line, row in enumerate(rows, start=1):
+        if missing := [name for name in _NEEDED if name not in row]:
+            raise UserError(
+                f"{where}, line {line}: the anchor lacks {', '.join(missing)}; expected a row of "
+                f"anchoring/{{group}}.jsonl as a run writes it."
+            )
+    return [dict(row) for row in rows]
 
 
 def _check_enough(points: Sequence[Point], embeddings: np.ndarray, k: int, group: str) -> None:

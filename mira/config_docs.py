@@ -24,7 +24,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTRODUCTION = f"""\
 # Settings
 
-Generated from `mira/config.py` by `{COMMAND}`; edit there, not here.
+Generated from `mira/config/` by `{COMMAND}`; edit there, not here.
 [schema.json](schema.json) says the same to editors and validators. A key that is not listed is an
 error. Descriptions that name the paper say how a value is known; "not published" and "ours" mark
 a choice made here. [demo.yaml](demo.yaml) is a complete example, [own-data.yaml](own-data.yaml)

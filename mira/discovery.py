@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from mira.config import Prices
 from mira.parsing import parse_points
 from mira.prompts import build_freeform, fit_text
 from mira.teacher.bill import make_bill
@@ -37,7 +36,6 @@ async def discover(
     settings: TeacherSettings,
     journal: Journal,
     *,
-    prices: Prices,
     n_dimensions: int = 15,
     max_chars: int = 48_000,
     progress: Progress | None = None,
@@ -67,14 +65,15 @@ async def discover(
         for (id_, source), outcome in zip(identities, outcomes, strict=True)
         if outcome.rung == "rejected"
     ]
-    bill = make_bill(outcomes, calls, prices)
+    bill = make_bill(outcomes, calls)
     counts = {**bill, "judged": bill["records"] - bill["rejected"], "points": len(points)}
     return Discovered(points, rejected, counts)
 
 
-def _read(n_dimensions: int, text: str) -> Reading[Points]:
-    reply = parse_points(text, n_dimensions)
-    return Reading(reply.points, reply.status, len(reply.points), n_dimensions, reply.problems)
+def _read(n_dimensions: int, text: str, record: str) -> Reading[Points]:
+    reply = parse_points(text, n_dimensions, record=record)
+    found = len(reply.points)
+    return Reading(reply.points, reply.status, found, n_dimensions, reply.problems, reply.repairs)
 
 
 def _point_rows(

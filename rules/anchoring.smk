@@ -1,6 +1,6 @@
 """Anchoring: judgment points to 15 anchors per group (paper 3.2).
 
-NEEDS   discovery/{group}.jsonl
+NEEDS   discovery/{group}.jsonl; or {group}.jsonl of an earlier run (anchoring.reuse)
 MAKES   anchoring/{group}.jsonl
 COST    one embedding per judgment point; CPU or GPU
 """
@@ -11,7 +11,11 @@ from mira.anchoring import STAGE_VERSION as ANCHORING_VERSION
 rule build_anchors:
     """Cluster the judgment points; the point nearest each centroid is the anchor."""
     input:
-        points=rules.discover_points.output.points,
+        source=(
+            f"{SETTINGS.anchoring.reuse}/{{group}}.jsonl"
+            if SETTINGS.anchoring.reuse
+            else rules.discover_points.output.points
+        ),
     output:
         anchors="results/{run}/anchoring/{group}.jsonl",
     log:

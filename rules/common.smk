@@ -85,6 +85,7 @@ FIGURES = [
     "source_similarity",
     "reliability_mask",
     "agreement",
+    "learning_curve",
     "score_length",
     "loss_curves",
     "retention",

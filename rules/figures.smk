@@ -90,6 +90,33 @@ rule plot_agreement:
         "../scripts/plot_agreement.py"
 
 
+rule plot_learning_curve:
+    """Held-out agreement of a probe against the number of labels, and where they are enough."""
+    input:
+        curves=collect(
+            rules.measure_learning_curve.output.curve, group=GROUPS, allow_missing=True
+        ),
+    output:
+        multiext(
+            "results/{run}/figures/learning_curve", pdf=".pdf", png=".png", csv=".csv"
+        ),
+    log:
+        "logs/{run}/figures/plot_learning_curve.log",
+    benchmark:
+        "benchmarks/{run}/figures/plot_learning_curve.tsv"
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime="10m",
+    params:
+        version=FIGURES_VERSION,
+        stand_in=STAND_IN,
+    script:
+        "../scripts/plot_learning_curve.py"
+
+
 rule plot_score_length:
     """Record score against length, per method (paper 5.1)."""
     input:

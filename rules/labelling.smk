@@ -1,11 +1,42 @@
 """Labelling: the teacher scores more records on the anchors (paper 3.3, phase 2).
 
 NEEDS   sampling/labelling/{source}.parquet, anchoring/{group}.jsonl, a teacher
-MAKES   labelling/{group}.parquet, labelling/rejected.parquet, labelling/cost.json
+MAKES   labelling/forecast.json, labelling/{group}.parquet, labelling/rejected.parquet,
+        labelling/cost.json
 COST    one teacher call per sampled record: usually the largest bill of the method
 """
 
 from mira.labelling import STAGE_VERSION as LABELLING_VERSION
+
+
+rule forecast_labelling:
+    """Forecast labelling's tokens, money and time from a pilot with the anchors it will use."""
+    input:
+        samples=rules.draw_samples.output.labelling,
+        groups=rules.cluster_sources.output.groups,
+        anchors=collect(
+            rules.build_anchors.output.anchors, group=GROUPS, allow_missing=True
+        ),
+    output:
+        forecast="results/{run}/labelling/forecast.json",
+    log:
+        "logs/{run}/labelling/forecast_labelling.log",
+    benchmark:
+        "benchmarks/{run}/labelling/forecast_labelling.tsv"
+    conda:
+        "../envs/teacher.yaml"
+    threads: 1
+    resources:
+        mem="8GB",
+        runtime="12h",
+    # The stage's own, so that a forecast is made anew only when the stage has to run again.
+    params:
+        version=FORECAST_VERSION,
+        seed=SEED,
+        teacher=SETTINGS.teacher.deciding(),
+        settings=section("labelling"),
+    script:
+        "../scripts/forecast_labelling.py"
 
 
 rule label_records:
@@ -14,6 +45,7 @@ rule label_records:
         samples=rules.draw_samples.output.labelling,
         groups=rules.cluster_sources.output.groups,
         anchors=rules.build_anchors.output.anchors,
+        forecast=rules.forecast_labelling.output.forecast,
     output:
         labels="results/{run}/labelling/{group}.parquet",
         rejected="results/{run}/labelling/rejected/{group}.parquet",
@@ -31,15 +63,14 @@ rule label_records:
     params:
         version=LABELLING_VERSION,
         seed=SEED,
-        teacher=section("teacher"),
-        journal=f"results/{RUN}/journal",
+        teacher=SETTINGS.teacher.deciding(),
+        settings=section("labelling"),
     script:
         "../scripts/label_records.py"
 
 
-# What the teacher cost and what could not be labelled, over all groups.
 rule merge_labelling:
-    """What the teacher cost and what could not be labelled, over all groups."""
+    """What the teacher cost, against what was forecast, and what could not be labelled."""
     input:
         rejected=collect(
             rules.label_records.output.rejected, group=GROUPS, allow_missing=True
@@ -50,6 +81,8 @@ rule merge_labelling:
         discovery=collect(
             rules.discover_points.output.cost, group=GROUPS, allow_missing=True
         ),
+        forecast_discovery=rules.forecast_discovery.output.forecast,
+        forecast_labelling=rules.forecast_labelling.output.forecast,
     output:
         rejected="results/{run}/labelling/rejected.parquet",
         cost="results/{run}/labelling/cost.json",

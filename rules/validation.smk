@@ -2,10 +2,11 @@
 
 NEEDS   labelling/{group}.parquet (its validation split), distillation/{group}/model/
 MAKES   validation/cells.csv, validation/ridge.csv, validation/readouts.csv,
-        validation/summary.json
+        validation/summary.json, validation/learning_curve/{group}.csv
 COST    scoring the held-out records once, some of them twice
 """
 
+from mira.learning_curve import STAGE_VERSION as LEARNING_CURVE_VERSION
 from mira.validation import STAGE_VERSION as VALIDATION_VERSION
 
 
@@ -104,3 +105,33 @@ rule merge_validation:
         max_mae=SETTINGS.validation.max_mae,
     script:
         "../scripts/merge_validation.py"
+
+
+rule measure_learning_curve:
+    """What more labels would bring, by a cheap probe at growing label counts."""
+    input:
+        labels=rules.label_records.output.labels,
+        anchors=rules.build_anchors.output.anchors,
+        samples=rules.draw_samples.output.labelling,
+    output:
+        curve="results/{run}/validation/learning_curve/{group}.csv",
+    log:
+        "logs/{run}/validation/measure_learning_curve/{group}.log",
+    benchmark:
+        "benchmarks/{run}/validation/measure_learning_curve/{group}.tsv"
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem="8GB",
+        runtime="2h",
+    params:
+        version=LEARNING_CURVE_VERSION,
+        seed=SEED,
+        picked=(
+            SETTINGS.labelling.pick
+            if SETTINGS.labelling.budget == "learning_curve"
+            else "all"
+        ),
+    script:
+        "../scripts/measure_learning_curve.py"

@@ -1,16 +1,26 @@
-"""Adapter of rule build_anchors: a group's judgment points to its anchors."""
+"""Adapter of rule build_anchors: judgment points, or earlier anchors, to the group's anchors."""
 
-from mira.anchoring import build_anchors, point_text
+from mira.anchoring import build_anchors, check_anchors, point_text
 from mira.embedding import Embedder
 from mira.io import read_jsonl, write_jsonl
 from mira.logs import logged
 
 
 def main() -> None:
-    points = read_jsonl(snakemake.input.points)
-    embedding, settings = snakemake.params.embedding, snakemake.params.settings
+    settings = snakemake.params.settings
+    if settings["reuse"]:
+        earlier = snakemake.input.source
+        anchors = check_anchors(read_jsonl(earlier), settings["k"], str(earlier))
+    else:
+        anchors = cluster_points(read_jsonl(snakemake.input.source), settings)
+    write_jsonl(anchors, snakemake.output.anchors)
+
+
+def cluster_points(points: list[dict], settings: dict) -> list[dict]:
+    """The anchors nearest the centroids of the group's judgment points."""
+    embedding = snakemake.params.embedding
     embedder = Embedder(embedding["embedding_model"], embedding["dtype"], threads=snakemake.threads)
-    anchors = build_anchors(
+    return build_anchors(
         points,
         embedder.encode([point_text(point) for point in points]),
         group=snakemake.wildcards.group,
@@ -19,7 +29,6 @@ def main() -> None:
         n_references=settings["references"],
         stability_resamples=settings["stability_resamples"],
     )
-    write_jsonl(anchors, snakemake.output.anchors)
 
 
 with logged(snakemake.log[0]):

@@ -1,30 +1,29 @@
 """Adapter of rule discover_points: free-form judgments of a group's sampled records."""
 
-import asyncio
-
 import pandas as pd
 
-from mira.config import Teacher
+from mira.config import parse_config
 from mira.discovery import discover
 from mira.groups import records_of_group
 from mira.io import write_json, write_jsonl, write_parquet
 from mira.logs import logged
 from mira.teacher.journal import Journal
-from mira.teacher.running import running_teacher
+from mira.teacher.running import run_asking, running_teacher
 
 
 def main() -> None:
-    teacher = Teacher(**snakemake.params.teacher)
+    # From the whole config, not from params: limits and prices of calls are no reason to rerun.
+    teacher = parse_config(snakemake.config).teacher
+    run = snakemake.wildcards.run
     records = records_of_group(
         snakemake.wildcards.group, snakemake.input.groups, snakemake.input.samples
     )
-    with running_teacher(teacher, snakemake.params.seed, snakemake.log[0]) as settings:
-        found = asyncio.run(
+    with running_teacher(teacher, run, snakemake.params.seed, snakemake.log[0]) as settings:
+        found = run_asking(
             discover(
                 records,
                 settings,
-                Journal(snakemake.params.journal),
-                prices=teacher.prices,
+                Journal(teacher.journal, payer=run, cap=teacher.cap),
                 n_dimensions=snakemake.params.settings["dimensions_per_record"],
                 max_chars=teacher.max_chars,
             )

@@ -1,30 +1,31 @@
 """Adapter of rule label_records: the teacher's scores on a group's anchors."""
 
-import asyncio
-
-from mira.config import Teacher
+from mira.config import Labelling, parse_config
 from mira.groups import records_of_group
 from mira.io import read_jsonl, write_json, write_parquet
 from mira.labelling import label
 from mira.logs import logged
 from mira.teacher.journal import Journal
-from mira.teacher.running import running_teacher
+from mira.teacher.running import run_asking, running_teacher
 
 
 def main() -> None:
-    teacher = Teacher(**snakemake.params.teacher)
+    # From the whole config, not from params: limits and prices of calls are no reason to rerun.
+    teacher = parse_config(snakemake.config).teacher
+    run = snakemake.wildcards.run
     group = snakemake.wildcards.group
     records = records_of_group(group, snakemake.input.groups, snakemake.input.samples)
-    with running_teacher(teacher, snakemake.params.seed, snakemake.log[0]) as settings:
-        labelled = asyncio.run(
+    with running_teacher(teacher, run, snakemake.params.seed, snakemake.log[0]) as settings:
+        labelled = run_asking(
             label(
                 records,
                 read_jsonl(snakemake.input.anchors),
                 settings,
-                Journal(snakemake.params.journal),
+                Journal(teacher.journal, payer=run, cap=teacher.cap),
                 group=group,
-                prices=teacher.prices,
                 max_chars=teacher.max_chars,
+                plan=Labelling(**snakemake.params.settings),
+                seed=snakemake.params.seed,
             )
         )
     write_parquet(labelled.labels, snakemake.output.labels)

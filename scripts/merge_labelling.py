@@ -1,7 +1,8 @@
-"""Adapter of rule merge_labelling: the teacher's bill over all groups."""
+"""Adapter of rule merge_labelling: the teacher's bill over all groups, and what was forecast."""
 
 from pathlib import Path
 
+from mira.forecast.compare import compare_run
 from mira.io import read_json, read_parquets, write_json, write_parquet
 from mira.logs import logged
 
@@ -9,11 +10,16 @@ from mira.logs import logged
 def main() -> None:
     write_parquet(read_parquets(snakemake.input.rejected), snakemake.output.rejected)
     stages = {"discovery": snakemake.input.discovery, "labelling": snakemake.input.labelling}
-    bill = {
+    bills = {
         stage: {Path(path).stem: read_json(path) for path in paths}
         for stage, paths in stages.items()
     }
-    write_json(bill, snakemake.output.cost)
+    compared = compare_run(
+        read_json(snakemake.input.forecast_discovery),
+        read_json(snakemake.input.forecast_labelling),
+        bills,
+    )
+    write_json({**bills, "forecast": compared}, snakemake.output.cost)
 
 
 with logged(snakemake.log[0]):

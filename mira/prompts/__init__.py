@@ -2,7 +2,7 @@
 
 from mira.prompts.again import ask_again
 from mira.prompts.anchored import answer_template, build_anchored
-from mira.prompts.fence import fence, fit_text, well_formed
+from mira.prompts.fence import fence, fenced_record, fit_text, well_formed
 from mira.prompts.freeform import build_freeform
 from mira.prompts.template import Message, prompt_hash, template_version
 
@@ -13,6 +13,7 @@ __all__ = [
     "build_anchored",
     "build_freeform",
     "fence",
+    "fenced_record",
     "fit_text",
     "prompt_hash",
     "template_version",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
+_OPENING = re.compile(r"^<record ([0-9a-f]{16})>\n", re.MULTILINE)
 _LONGEST_MARK = len("\n[...  characters omitted ...]\n")
 
 
@@ -21,6 +23,15 @@ def fence(text: str) -> str:
     text = well_formed(text)
     nonce = hashlib.blake2b(text.encode()).hexdigest()[:16]
     return f"<record {nonce}>\n{text}\n</record {nonce}>"
+
+
+def fenced_record(prompt: str) -> str:
+    """The record that stands in a prompt's fence, empty where there is none."""
+    opening = _OPENING.search(prompt)
+    if opening is None:
+        return ""
+    end = prompt.find(f"\n</record {opening[1]}>", opening.end())
+    return prompt[opening.end() : end] if end >= 0 else ""
 
 
 def fit_text(text: str, max_chars: int, head_share: float = 0.6) -> str:

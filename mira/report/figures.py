@@ -17,6 +17,10 @@ SHOWN = 0.68  # CSS pixels for one of the image, so that type in 200 dpi figures
 CAPTIONS = {
     "agreement": "Spearman correlation of student and teacher per slot, beside tf-idf with ridge "
     "regression: means over the group's sources with their 95 % intervals.",
+    "learning_curve": "Held-out agreement of a cheap probe with the teacher at growing numbers of "
+    "labels, with 95 % intervals. The line is a power law through the last sizes, dashed one "
+    "doubling beyond the labels at hand; dotted where another doubling would add less than the "
+    "error of such a gain.",
     "loss_curves": "Loss of the shared pretraining and of each student; open markers are "
     "held-out labels.",
     "reliability_mask": "Mean absolute error of the students on held-out labels, by source and "

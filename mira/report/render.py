@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from mira.audit.findings import VERDICTS
 from mira.report import wording
+from mira.report.bill import forecast_lines
 from mira.report.funnel import funnel
 from mira.report.gather import SAMPLE_METHOD, ReportData
 from mira.report.samples import samples
@@ -110,7 +111,8 @@ def _views(data: ReportData) -> dict[str, Any]:
         "audit": audit_view(data.audit),
         "headline_table": data.headline.to_dict("split"),
         "stages": ordered_stages(data.stage_seconds),
-        "cost": flatten(data.cost),
+        "cost": flatten(without(data.cost, "forecast")),
+        "forecast": forecast_lines(data.cost.get("forecast", {})),
         "provenance": _provenance(data),
     }
 

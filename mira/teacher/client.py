@@ -1,25 +1,32 @@
-"""Asking a teacher many questions at once, never the same one twice."""
+"""Asking a teacher many questions at once, never the same one twice, never beyond the cap."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
+from mira.errors import UserError
 from mira.prompts import Message
 from mira.seeds import derive_rng
-from mira.teacher.endpoint import CallError, Completion, Endpoint
-from mira.teacher.journal import Journal, reply_key
-from mira.teacher.pricing import Usage
+from mira.teacher.endpoint import CallError, Completion
+from mira.teacher.journal import CapReached, Hold, Journal, reply_key
+from mira.teacher.pool import Pool, open_pool
+from mira.teacher.pricing import Charge, Usage, charge_of, worst_charge
 from mira.teacher.progress import Progress
+from mira.teacher.runway import Runway
 from mira.teacher.settings import TeacherSettings
 
 _REPLAYED_PER_BREATH = 256
-_WAITING_PER_SLOT = 8
+_WAITING_PER_SLOT = 12
+_GRACE_S = 15.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,15 @@ class Request:
     sample: int = 0
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A reply that is in the journal; ``key`` is its name there."""
+class Reply(NamedTuple):
+    """A reply that is in the journal; ``key`` is its name there, ``charge`` what it cost."""
 
     text: str
     usage: Usage
     key: str
     from_journal: bool
     finish_reason: str | None
+    charge: Charge = Charge()
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,20 @@ class CallFailure:
 class CallCounts:
     """Calls of one ``ask_all``: paid now, found in the journal, given up, tried again.
 
-    ``usage`` adds up the tokens of the paid ones.
+    ``usage`` and ``charge`` add up the paid ones. ``lost`` tries may have been billed without a
+    reply, at ``lost_charge`` at most; ``unmetered`` replies came without token counts and are
+    charged at their most.
     """
 
     paid: int = 0
     from_journal: int = 0
     failed: int = 0
     retried: int = 0
+    lost: int = 0
+    unmetered: int = 0
     usage: Usage = field(default_factory=Usage)
+    charge: Charge = field(default_factory=Charge)
+    lost_charge: Charge = field(default_factory=Charge)
 
 
 Handle = Callable[[Request, Reply | CallFailure], Request | None]
@@ -79,20 +92,32 @@ async def ask_all(
     ``handle`` is called once per reply or failure and may return a further request, which is
     asked next. ``requests`` is read lazily. Replies are durable in the journal before ``handle``
     sees them. A call whose tries all fail reaches ``handle`` as a CallFailure. Raises UserError
-    when no call can succeed (missing or refused key, unknown model) or the journal cannot be
-    written.
+    when no call can succeed (missing or refused key, unknown model), the journal cannot be
+    written, or the cap is reached. However it ends, calls that have been sent are waited for, so
+    that what was paid is kept.
     """
-    async with _open_endpoints(settings) as endpoints:
-        asker = _Asker(settings, journal, progress, handle, endpoints)
+    async with open_pool(settings) as pool:
+        asker = _Asker(settings, journal, progress, handle, pool)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await asker.start_all(requests, tasks)
-        except ExceptionGroup as group:
-            raise _first(group) from group
+            await asker.ask(requests)
+        except CapReached as error:
+            raise UserError(f"{error} {_say_left(progress)}") from error
         finally:
             await journal.flush()
             progress.close()
     return asker.counts
+
+
+def reply_of(key: str, entry: dict[str, object]) -> Reply:
+    """The reply that a journal's entry holds."""
+    return Reply(
+        str(entry["text"]),
+        Usage(**entry["usage"]),  # type: ignore[arg-type]
+        key,
+        True,
+        entry["finish_reason"],  # type: ignore[arg-type]
+        Charge(*entry["charge"]),  # type: ignore[misc]
+    )
 
 
 class _Asker:
@@ -104,21 +129,37 @@ class _Asker:
         journal: Journal,
         progress: Progress,
         handle: Handle,
-        endpoints: list[Endpoint],
+        pool: Pool,
     ):
         self.counts = CallCounts()
         self._settings = settings
         self._identity = settings.identity()
         self._sampling = settings.sampling()
+        self._longest_reply = settings.max_reply_tokens()
         self._journal = journal
         self._progress = progress
         self._handle = handle
-        self._endpoints = endpoints
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._pool = pool
+        self._runway = Runway(settings.concurrency)
         self._room = asyncio.Semaphore(settings.concurrency * _WAITING_PER_SLOT)
         self._being_asked: dict[str, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: dict[asyncio.Task[None], float] = {}  # and since when
+        self._stopped: BaseException | None = None
 
-    async def start_all(self, requests: Iterable[Request], tasks: asyncio.TaskGroup) -> None:
+    async def ask(self, requests: Iterable[Request]) -> None:
+        """Settle every request, or raise what stopped it after the calls in flight have ended."""
+        try:
+            await self._start_all(requests)
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        except BaseException as error:
+            self._stop(error)
+        if self._stopped is not None:
+            await self._let_finish()
+            raise self._stopped
+
+    async def _start_all(self, requests: Iterable[Request]) -> None:
         """Settle from the journal what can be; start a task for each of the others."""
         for number, request in enumerate(requests):
             if number % _REPLAYED_PER_BREATH == 0:
@@ -126,7 +167,32 @@ class _Asker:
             unanswered = self._replay(request)
             if unanswered is not None:
                 await self._room.acquire()
-                tasks.create_task(self._answer(unanswered))
+                if self._stopped is not None:
+                    return
+                task = asyncio.create_task(self._answer(unanswered))
+                self._tasks.add(task)
+                task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._sending.pop(task, None)
+        self._room.release()
+
+    def _stop(self, error: BaseException) -> None:
+        """Start nothing more; only calls that have been sent go on."""
+        if self._stopped is not None:
+            return
+        self._stopped = error
+        for task in self._tasks - self._sending.keys() - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _let_finish(self) -> None:
+        if self._tasks:
+            logger.info("stopping; waiting for %d calls in flight", len(self._sending))
+            await asyncio.wait(self._tasks, timeout=max(_GRACE_S, self._settings.timeout_s))
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _replay(self, request: Request) -> Request | None:
         """Answer from the journal as far as it goes; the first request it cannot answer."""
@@ -143,10 +209,13 @@ class _Asker:
         try:
             pending: Request | None = request
             while pending is not None:
-                pending = self._handle(pending, await self._reply(pending))
+                reply = await self._reply(pending)
+                if self._stopped is not None:
+                    return
+                pending = self._handle(pending, reply)
             self._progress.finish_one(asked=True)
-        finally:
-            self._room.release()
+        except Exception as error:
+            self._stop(error)
 
     async def _reply(self, request: Request) -> Reply | CallFailure:
         """The reply from the journal or a call; equal questions wait for the first one's reply."""
@@ -168,46 +237,97 @@ class _Asker:
         )
         attempt = 0
         while True:
-            try:
-                async with self._slots:
-                    completion = await self._least_loaded().complete(body)
-            except CallError as error:
-                if not error.retry or attempt == self._settings.max_retries:
-                    self.counts.failed += 1
-                    return CallFailure(error.reason, error.detail)
-                await asyncio.sleep(self._delay(key, attempt, error.wait_s))
-                self.counts.retried += 1
-                attempt += 1
-            else:
-                return await self._store(key, request, completion)
+            outcome = await self._try_once(request, key, body)
+            if not isinstance(outcome, CallError):
+                return outcome
+            over = attempt == self._settings.max_retries or self._stopped is not None
+            if over or not outcome.retry:
+                self.counts.failed += 1
+                return CallFailure(outcome.reason, outcome.detail)
+            await asyncio.sleep(self._delay(key, attempt, outcome.wait_s))
+            self.counts.retried += 1
+            attempt += 1
 
-    async def _store(self, key: str, request: Request, completion: Completion) -> Reply:
+    async def _try_once(self, request: Request, key: str, body: bytes) -> Reply | CallError:
+        """Hold the most that a call may cost, send it, and store its reply."""
+        most = worst_charge(len(body), self._longest_reply, self._settings.prices)
+        await self._runway.enter()
+        outcome: Completion | CallError | None = None
+        try:
+            held = await self._journal.reserve(key, most)
+            if not isinstance(held, Hold):
+                self.counts.from_journal += 1
+                return reply_of(key, held)
+            outcome = await self._send(body, held)
+        finally:
+            self._runway.leave(replied=isinstance(outcome, Completion))
+        if isinstance(outcome, CallError):
+            return outcome
+        return await self._store(key, request, outcome, held)
+
+    async def _send(self, body: bytes, hold: Hold) -> Completion | CallError:
+        """One call; its hold is ended unless there is a completion to store."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            return await self._pool.complete(
+                body,
+                hold.most.tokens,
+                on_send=lambda: self._sending.update({task: time.monotonic()}),
+            )
+        except CallError as error:
+            await self._end(hold, billed=error.billed)
+            self._sending.pop(task, None)
+            return error
+        except BaseException:
+            await self._end(hold, billed=task in self._sending)
+            raise
+
+    async def _end(self, hold: Hold, *, billed: bool) -> None:
+        if billed:
+            self.counts.lost += 1
+            self.counts.lost_charge += hold.most
+            await self._journal.lose(hold)
+        else:
+            await self._journal.release(hold)
+
+    async def _store(self, key: str, request: Request, completion: Completion, hold: Hold) -> Reply:
+        task = asyncio.current_task()
+        assert task is not None
+        seconds = time.monotonic() - self._sending[task]
+        usage = completion.usage
+        if usage is None:
+            self.counts.unmetered += 1
+            usage = Usage(hold.most.tokens - self._longest_reply, 0, self._longest_reply)
+        charge = charge_of(usage, self._settings.prices)
+        self._longest_reply = max(self._longest_reply, usage.completion_tokens)
         entry = {
             "model": self._settings.model,
             "sample": request.sample,
             "text": completion.text,
             "finish_reason": completion.finish_reason,
-            "usage": completion.usage.as_dict(),
+            "usage": usage.as_dict(),
+            "metered": completion.usage is not None,
+            "seconds": round(seconds, 3),
             "time": round(time.time(), 3),
         }
-        await self._journal.put(key, entry)
+        await self._journal.put(key, entry, charge, hold)
         self.counts.paid += 1
-        self.counts.usage += completion.usage
-        self._progress.add_tokens(completion.usage.total_tokens)
-        return Reply(completion.text, completion.usage, key, False, completion.finish_reason)
+        self.counts.usage += usage
+        self.counts.charge += charge
+        self._progress.add_paid(charge)
+        self._sending.pop(task, None)
+        return Reply(completion.text, usage, key, False, completion.finish_reason, charge)
 
     def _find(self, key: str) -> Reply | None:
         entry = self._journal.get(key)
         if entry is None:
             return None
         self.counts.from_journal += 1
-        return Reply(entry["text"], Usage(**entry["usage"]), key, True, entry["finish_reason"])
+        return reply_of(key, entry)
 
     def _key(self, request: Request) -> str:
         return reply_key(self._settings.model, request.messages, self._identity, request.sample)
-
-    def _least_loaded(self) -> Endpoint:
-        return min(self._endpoints, key=lambda endpoint: endpoint.in_flight)
 
     def _delay(self, key: str, attempt: int, wait_s: float | None) -> float:
         """Seconds before the next try: what the endpoint asked for, or exponential; jittered."""
@@ -218,16 +338,13 @@ class _Asker:
         return longest * (0.5 + 0.5 * jitter)
 
 
-@asynccontextmanager
-async def _open_endpoints(settings: TeacherSettings) -> AsyncIterator[list[Endpoint]]:
-    endpoints = [Endpoint(url, settings) for url in settings.base_urls]
-    try:
-        yield endpoints
-    finally:
-        for endpoint in endpoints:
-            await endpoint.close()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def _say_left(progress: Progress) -> str:
+    left = progress.total - progress.done
+    more = ""
+    if progress.asked and progress.money:
+        more = f" (about {left * progress.money / progress.asked:,.4f} more at the rate so far)"
+    return (
+        f"{progress.label}: {progress.done:,} of {progress.total:,} records are finished, {left:,} "
+        f"are left{more}. All replies are in the journal: raise teacher.cap and start again, and "
+        f"nothing is asked twice."
+    )

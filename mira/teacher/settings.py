@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from mira.config import Teacher
+from mira.config import Batch, Cap, Prices, Teacher
 from mira.errors import UserError
 
 
@@ -17,7 +17,8 @@ class TeacherSettings:
 
     ``api_key_env`` is the name of an environment variable, never a key. ``variant`` is anything
     else that decides replies without being sent (the embedded teacher's seed and noise): it is
-    part of a reply's key. Times are seconds; retry k waits about ``backoff_s * 2**k``.
+    part of a reply's key. ``payer`` is the run whose ``cap`` counts. Rates are per endpoint and
+    minute. Times are seconds; retry k waits about ``backoff_s * 2**k``.
     """
 
     base_urls: tuple[str, ...]
@@ -28,23 +29,35 @@ class TeacherSettings:
     max_tokens: int = 4096
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     variant: Mapping[str, Any] = field(default_factory=dict)
+    prices: Prices = field(default_factory=Prices)
+    cap: Cap = field(default_factory=Cap)
+    payer: str = ""
+    mode: Literal["live", "batch"] = "live"
+    batch: Batch = field(default_factory=Batch)
     concurrency: int = 32
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
     timeout_s: float = 120.0
     max_retries: int = 6
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    max_outage_s: float = 600.0
     max_failed_share: float = 0.05
 
     @classmethod
     def from_config(
-        cls, teacher: Teacher, base_urls: Sequence[str] = (), seed: int = 0
+        cls,
+        teacher: Teacher,
+        payer: str = "",
+        *,
+        base_urls: Sequence[str] = (),
+        variant: Mapping[str, Any] | None = None,
     ) -> TeacherSettings:
-        """Settings of the config's ``teacher`` section.
+        """Settings of the config's ``teacher`` section, for the run ``payer``.
 
-        ``base_urls`` replaces the section's own, for a teacher started by the caller; ``seed`` is
-        the one the embedded teacher was started with.
+        ``base_urls`` replaces the section's own, for a teacher started by the caller, who names
+        what decides its replies in ``variant``.
         """
-        embedded = teacher.kind == "embedded"
         return cls(
             base_urls=tuple(base_urls or teacher.base_urls),
             model=teacher.model,
@@ -53,12 +66,18 @@ class TeacherSettings:
             top_p=teacher.top_p,
             max_tokens=teacher.max_tokens,
             extra_body=teacher.extra_body,
-            variant={"seed": seed, "halo": teacher.halo, "noise": teacher.noise}
-            if embedded
-            else {},
+            variant=variant or {},
+            prices=teacher.prices,
+            cap=teacher.cap,
+            payer=payer,
+            mode=teacher.mode,
+            batch=teacher.batch,
             concurrency=teacher.concurrency,
+            requests_per_minute=teacher.requests_per_minute,
+            tokens_per_minute=teacher.tokens_per_minute,
             timeout_s=teacher.timeout_s,
             max_retries=teacher.max_retries,
+            max_outage_s=teacher.max_outage_s,
             max_failed_share=teacher.max_failed_share,
         )
 
@@ -70,6 +89,11 @@ class TeacherSettings:
             "max_tokens": self.max_tokens,
             **self.extra_body,
         }
+
+    def max_reply_tokens(self) -> int:
+        """The most tokens that one reply may have, thinking included."""
+        limits = (self.extra_body.get(name) for name in ("max_tokens", "max_completion_tokens"))
+        return max(self.max_tokens, *(limit for limit in limits if isinstance(limit, int)), 0)
 
     def identity(self) -> dict[str, Any]:
         """What, beside model and messages, decides a reply: part of its journal key."""

@@ -15,6 +15,8 @@ import pytest
 from smoke_run import CONFIG, SETTINGS, expand
 from workflow_runs import command, environment, snakemake
 
+from mira.teacher.journal.segment import iter_frames
+
 POLL_S = 0.005
 LIMIT_S = 240
 TARGETS = [
@@ -26,11 +28,13 @@ pytestmark = pytest.mark.smoke
 
 
 def journal_keys(results: Path) -> list[str]:
-    """Key of every stored reply; a line torn by a kill holds none."""
+    """Key of every stored reply; a frame torn by a kill holds none."""
     keys = []
-    for segment in results.glob("journal/*.jsonl"):
-        whole, newline, _torn = segment.read_bytes().rpartition(b"\n")
-        keys += [json.loads(line)["key"] for line in whole.splitlines()] if newline else []
+    for segment in (results.parent / "journal").glob("[!.]*.jsonl.zst"):
+        with segment.open("rb") as handle:
+            for frame in iter_frames(handle, 0):
+                stored = [json.loads(line) for line in frame.lines or ()]
+                keys += [line["key"] for line in stored if "text" in line]
     return keys
 
 

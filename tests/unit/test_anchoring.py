@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mira.anchoring import build_anchors, point_text
+from mira.anchoring import build_anchors, check_anchors, point_text
 from mira.errors import UserError
 
 TOPICS = {"Clarity": 60, "Correctness": 40, "Depth": 25}
@@ -111,3 +111,13 @@ def test_no_points_at_all_is_explained():
 
 def test_point_text():
     assert point_text({"dimension": "Clarity", "reason": "short."}) == "Clarity: short."
+
+
+def test_earlier_anchors_are_taken_over_only_where_they_can_be_asked_with():
+    row = {"name": "n", "definition": "d", "references": [], "cluster_size": 3, "stability": 1.0}
+    rows = [{"slot": f"A{i}", **row, "names": {}} for i in (1, 2, 3)]
+    assert check_anchors(rows, 3, "old/g1.jsonl") == rows
+    with pytest.raises(UserError, match=r"old/g1.jsonl.*A1 to A2.*anchoring.k"):
+        check_anchors(rows, 2, "old/g1.jsonl")
+    with pytest.raises(UserError, match=r"old/g1.jsonl, line 3.*names"):
+        check_anchors([*rows[:2], {"slot": "A3", **row}], 3, "old/g1.jsonl")

@@ -1,17 +1,20 @@
 import asyncio
+import io
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import orjson
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mira.config import Prices, Teacher
+from mira.config import Cap, Prices, Teacher
 from mira.errors import UserError
 from mira.teacher.client import CallFailure, Request, ask_all
 from mira.teacher.endpoint import CallError, read_completion, retry_after
 from mira.teacher.journal import Journal
-from mira.teacher.pricing import Usage, cost
+from mira.teacher.pricing import Charge, Usage, cost, worst_charge
 from mira.teacher.progress import Progress
 from mira.teacher.settings import TeacherSettings
 
@@ -52,7 +55,7 @@ def echo(number, body):
     return 200, {}, completion("re: " + body["messages"][0]["content"])
 
 
-def ask(tmp_path, contents, answer=echo, handle=None, servers=1, **changes):
+def ask(tmp_path, contents, answer=echo, handle=None, servers=1, journal=None, **changes):
     """Ask the contents of local servers; returns (results by ticket, counts, servers)."""
     results = {}
 
@@ -78,7 +81,11 @@ def ask(tmp_path, contents, answer=echo, handle=None, servers=1, **changes):
         try:
             progress = Progress("test", len(requests))
             counts = await ask_all(
-                iter(requests), settings, Journal(tmp_path), progress, handle or keep
+                iter(requests),
+                settings,
+                Journal(tmp_path) if journal is None else journal,
+                progress,
+                handle or keep,
             )
         finally:
             for runner in runners:
@@ -214,7 +221,7 @@ def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("MIRA_TEST_KEY", "s3cret")
     _, _, [server] = ask(tmp_path, ["q"], api_key_env="MIRA_TEST_KEY")
     assert server.keys == {"Bearer s3cret"}
-    assert all(b"s3cret" not in path.read_bytes() for path in tmp_path.iterdir())
+    assert all("s3cret" not in str(entry) for entry in Journal(tmp_path).iter_entries())
 
 
 def test_nobody_listening_is_a_counted_failure(tmp_path):
@@ -247,12 +254,87 @@ def test_a_response_that_is_no_completion_is_an_error_worth_a_retry(body):
 
 def test_an_empty_reply_is_a_reply():
     body = orjson.dumps({"choices": [{"message": {"content": None}, "finish_reason": "length"}]})
-    assert read_completion(body).text == "" and read_completion(body).usage == Usage()
+    assert read_completion(body).text == "" and read_completion(body).usage is None
 
 
-def test_cost_counts_cached_prompt_tokens_at_their_own_price():
+def test_cost_counts_cached_prompt_and_thinking_tokens_at_their_own_prices():
     prices = Prices(input=2.0, cached_input=0.5, output=8.0)
-    assert cost(Usage(1_000_000, 400_000, 250_000), prices) == pytest.approx(1.2 + 0.2 + 2.0)
+    usage = Usage(1_000_000, 400_000, 250_000, 100_000)
+    assert cost(usage, prices) == pytest.approx(1.2 + 0.2 + 2.0)
+    apart = Prices(input=2.0, cached_input=0.5, output=8.0, thinking=1.0)
+    assert cost(usage, apart) == pytest.approx(1.2 + 0.2 + 1.2 + 0.1)
+
+
+@given(
+    st.integers(0, 2_000),
+    st.floats(0, 1),
+    st.integers(0, 500),
+    st.floats(0, 1),
+    *(st.floats(0, 50) for _ in range(3)),
+    st.none() | st.floats(0, 50),
+)
+def test_no_call_within_its_limits_costs_more_than_was_set_aside(
+    prompt, cached, completion, thinking, price_in, price_cached, price_out, price_thinking
+):
+    prices = Prices(
+        input=price_in, cached_input=price_cached, output=price_out, thinking=price_thinking
+    )
+    usage = Usage(prompt, int(prompt * cached), completion, int(completion * thinking))
+    most = worst_charge(2_000, 500, prices)
+    assert cost(usage, prices) <= most.money * (1 + 1e-9)
+    assert usage.total_tokens <= most.tokens
+
+
+PRICES = Prices(input=1_000.0, cached_input=1_000.0, output=10_000.0)
+"""A call of 100 prompt and 10 reply tokens costs 0.1 + 0.1."""
+
+
+def test_the_cap_stops_cleanly_says_what_is_left_and_resumes_when_raised(tmp_path):
+    cap = {"max_tokens": 64, "prices": PRICES, "payer": "run", "concurrency": 4}
+    journal = Journal(tmp_path, payer="run", cap=Cap(money=4.0))
+    with pytest.raises(UserError, match=r"cap .* of 50 records are finished.*raise teacher.cap"):
+        ask(tmp_path, [f"q{i}" for i in range(50)], journal=journal, **cap)
+    paid = len(journal)
+    assert 8 <= paid <= 20
+    spending = Journal(tmp_path, payer="run").spending()
+    assert spending.settled.money == pytest.approx(0.2 * paid) and spending.total.money <= 4.0
+    assert spending.calls_in_flight == spending.lost_calls == 0
+    raised = Journal(tmp_path, payer="run", cap=Cap(money=20.0))
+    _, counts, [server] = ask(tmp_path, [f"q{i}" for i in range(50)], journal=raised, **cap)
+    assert (counts.from_journal, counts.paid, len(server.bodies)) == (paid, 50 - paid, 50 - paid)
+
+
+def test_calls_in_flight_are_kept_when_something_stops_the_others(tmp_path):
+    def handle(request, reply):
+        raise UserError("enough")
+
+    with pytest.raises(UserError, match="enough"):
+        ask(tmp_path, [f"q{i}" for i in range(200)], handle=handle, concurrency=8)
+    journal = Journal(tmp_path)
+    assert 1 <= len(journal) < 100
+    assert journal.spending("").lost_calls == journal.spending("").calls_in_flight == 0
+
+
+def test_what_may_have_been_billed_stays_counted(tmp_path):
+    def malformed_once(number, body):
+        return (200, {}, {"choices": []}) if number == 1 else echo(number, body)
+
+    _, counts, _ = ask(
+        tmp_path, ["q"], malformed_once, prices=PRICES, max_tokens=64, payer="run",
+        journal=Journal(tmp_path, payer="run"),
+    )  # fmt: skip
+    spending = Journal(tmp_path, payer="run").spending()
+    assert (counts.lost, spending.lost_calls, spending.settled_calls) == (1, 1, 1)
+    assert spending.lost == counts.lost_charge and spending.lost.money > 0.64
+
+
+def test_a_reply_without_token_counts_is_charged_at_its_most_and_counted(tmp_path):
+    def silent(number, body):
+        return 200, {}, {"choices": completion("hi")["choices"]}
+
+    results, counts, _ = ask(tmp_path, ["q"], silent, prices=PRICES, max_tokens=64)
+    assert counts.unmetered == 1 and counts.charge.money > 0.64
+    assert results[0].charge == counts.charge
 
 
 def test_progress_writes_a_line_per_interval_and_no_faster():
@@ -262,21 +344,42 @@ def test_progress_writes_a_line_per_interval_and_no_faster():
         progress.finish_one(asked=False)
     for _ in range(20):
         now[0] += 0.5
-        progress.add_tokens(1000)
+        progress.add_paid(Charge(0.5, 1000))
         progress.finish_one(asked=True)
+    start, paid = "labelling g1: {} of {} records, 2.0/s, ", "tokens and {:.4f} money paid, "
     assert lines == [
-        "labelling g1: 50 of 100 records, 2.0/s, 10,000 tokens, 25 s left",
-        "labelling g1: 60 of 100 records, 2.0/s, 20,000 tokens, 20 s left",
+        start.format(50, 100) + "10,000 " + paid.format(5) + "25 s left",
+        start.format(60, 100) + "20,000 " + paid.format(10) + "20 s left",
     ]
     progress.total = 60
     progress.close()
-    assert lines[2:] == ["labelling g1: 60 of 60 records, 2.0/s, 20,000 tokens, done in 10 s"]
+    assert lines[2:] == [start.format(60, 60) + "20,000 " + paid.format(10) + "done in 10 s"]
+
+
+def test_progress_on_a_terminal_renews_one_line():
+    now, terminal = [0.0], io.StringIO()
+    progress = Progress("g1", 10, lambda line: None, 100.0, clock=lambda: now[0], terminal=terminal)
+    for _ in range(6):
+        now[0] += 0.25
+        progress.finish_one(asked=True)
+    progress.close()
+    shown = terminal.getvalue().split("\r\x1b[2K")
+    assert [line[:11] for line in shown[1:]] == ["g1: 2 of 10", "g1: 4 of 10", "g1: 6 of 10", ""]
 
 
 def test_settings_from_the_config_section():
-    section = Teacher(kind="embedded", noise=0.2, concurrency=5)
-    settings = TeacherSettings.from_config(section, ["http://127.0.0.1:1/v1"], seed=3)
+    section = Teacher(kind="embedded", concurrency=5, cap={"money": 3})
+    settings = TeacherSettings.from_config(
+        section, "run", base_urls=["http://127.0.0.1:1/v1"], variant={"seed": 3}
+    )
     assert settings.base_urls == ("http://127.0.0.1:1/v1",) and settings.concurrency == 5
-    assert settings.identity()["variant"] == {"seed": 3, "halo": section.halo, "noise": 0.2}
-    endpoint = Teacher(kind="endpoint", base_urls=["http://127.0.0.1:1/v1"], model="m")
+    assert (settings.payer, settings.cap.money) == ("run", 3)
+    assert settings.identity()["variant"] == {"seed": 3}
+    endpoint = Teacher(
+        kind="endpoint",
+        base_urls=["http://127.0.0.1:1/v1"],
+        model="m",
+        extra_body={"max_completion_tokens": 9000},
+    )
     assert "variant" not in TeacherSettings.from_config(endpoint).identity()
+    assert TeacherSettings.from_config(endpoint).max_reply_tokens() == 9000

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from mira import discovery
-from mira.config import Prices
 from mira.discovery import discover
 from mira.errors import UserError
 from mira.prompts import build_freeform, fit_text, prompt_hash
@@ -54,7 +53,7 @@ def teacher(monkeypatch):
 
 
 def run(frame, **changes):
-    options = {"n_dimensions": 3, "prices": Prices(), **changes}
+    options = {"n_dimensions": 3, **changes}
     return asyncio.run(discover(frame, SETTINGS, None, **options))
 
 

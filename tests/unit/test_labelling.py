@@ -3,19 +3,22 @@ import asyncio
 import pandas as pd
 import pytest
 
-from mira.config import Prices
+from mira.config import Labelling, Prices
+from mira.errors import UserError
 from mira.io import read_parquet, write_parquet
 from mira.labelling import label, label_dtypes
+from mira.labelling.stage import _add
 from mira.prompts import build_anchored, prompt_hash
 from mira.teacher import ladder
 from mira.teacher.client import CallCounts, CallFailure, Reply
-from mira.teacher.pricing import Usage
+from mira.teacher.pricing import Usage, charge_of
 from mira.teacher.settings import TeacherSettings
 
 SETTINGS = TeacherSettings(base_urls=("http://127.0.0.1:9/v1",), model="m", max_failed_share=1.0)
 SLOTS = [f"A{i}" for i in range(1, 16)]
 ANCHORS = [{"slot": s, "name": f"N {s}", "definition": "d", "references": []} for s in SLOTS]
 PRICES = Prices(input=1.0, cached_input=0.0, output=10.0)
+USAGE = Usage(1000, 0, 100)
 
 
 def records(n=4):
@@ -40,13 +43,13 @@ def run(monkeypatch, answer, frame, calls=None):
             said = answer(request.messages[-1]["content"], request.sample)
             reply = said
             if isinstance(said, str):
-                reply = Reply(said, Usage(1000, 0, 100), "k", False, "stop")
+                reply = Reply(said, USAGE, "k", False, "stop", charge_of(USAGE, PRICES))
             if (more := handle(request, reply)) is not None:
                 asked.insert(0, more)
         return calls or CallCounts()
 
     monkeypatch.setattr(ladder, "ask_all", ask_all)
-    return asyncio.run(label(frame, ANCHORS, SETTINGS, None, group="g1", prices=PRICES))
+    return asyncio.run(label(frame, ANCHORS, SETTINGS, None, group="g1"))
 
 
 def test_a_label_row_holds_what_the_contract_names(monkeypatch, tmp_path):
@@ -57,6 +60,7 @@ def test_a_label_row_holds_what_the_contract_names(monkeypatch, tmp_path):
     assert labels["id"].tolist() == ["id0", "id2", "id1", "id3"]
     row = labels.iloc[0]
     assert (row["split"], row["s1"], row["s15"], row["r15"]) == ("validation", 0, 3, "saw 14")
+    assert labels["round"].tolist() == [0] * 4
     assert (row["overall"], row["recommendation"], row["parse"]) == (70, "keep", "strict")
     assert row["raw"] == full_reply()
     assert row["prompt_hash"] == prompt_hash(build_anchored("record 0", "qa", ANCHORS))
@@ -102,3 +106,21 @@ def test_empty_tables_keep_their_columns_and_types(monkeypatch):
     assert labelled.labels.dtypes.astype(str).to_dict() == label_dtypes(SLOTS)
     assert list(labelled.rejected.columns) == ["id", "source", "group", "reason", "detail"]
     assert labelled.cost["money"] == 0
+
+
+def test_by_default_all_are_asked_in_one_round(monkeypatch):
+    labelled = run(monkeypatch, lambda *_: full_reply(), records(9))
+    assert (labelled.cost["rounds"], labelled.cost["not_asked"]) == (1, 0)
+    assert len(labelled.labels) == labelled.cost["records"] == 9
+
+
+def test_a_learning_curve_needs_held_out_records():
+    frame = records(4).assign(split="train")
+    plan = Labelling(budget="learning_curve")
+    with pytest.raises(UserError, match=r"sampling\.validation_share"):
+        asyncio.run(label(frame, ANCHORS, SETTINGS, None, group="g1", plan=plan))
+
+
+def test_calls_of_several_rounds_add_up():
+    one = CallCounts(paid=1, from_journal=2, usage=Usage(3, 0, 4, 0))
+    assert _add(one, one) == CallCounts(paid=2, from_journal=4, usage=Usage(6, 0, 8, 0))

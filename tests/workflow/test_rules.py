@@ -32,6 +32,8 @@ DEMO_JOBS: dict[str, int | str] = {
     "evaluate_group": "group",
     "evaluate_separation": 1,
     "export_selection": "method",
+    "forecast_discovery": 1,
+    "forecast_labelling": 1,
     "harvest_sources": 1,
     "label_records": "group",
     "make_anchors_table": 1,
@@ -40,10 +42,12 @@ DEMO_JOBS: dict[str, int | str] = {
     "make_retention_table": 1,
     "make_separation_table": 1,
     "make_trust_table": 1,
+    "measure_learning_curve": "group",
     "merge_labelling": 1,
     "merge_scores": 1,
     "merge_validation": 1,
     "plot_agreement": 1,
+    "plot_learning_curve": 1,
     "plot_loss_curves": 1,
     "plot_reliability_mask": 1,
     "plot_retention": 1,
@@ -138,8 +142,14 @@ def test_script_is_named_after_its_rule(working_rules: dict[str, Any]) -> None:
     assert {path.stem for path in SCRIPTS} == set(working_rules)
 
 
+ASKING = {"discover_points", "forecast_discovery", "forecast_labelling", "label_records"}
+"""Limits, prices and addresses of the teacher come past params: they are no reason to rerun."""
+
+
 def test_scripts_read_no_settings_past_their_params() -> None:
     for script in SCRIPTS:
+        if script.stem in ASKING:
+            continue
         text = script.read_text(encoding="utf-8")
         assert not re.search(r"snakemake\.config\b|load_config|yaml\.", text), script.name
 

@@ -1,37 +1,30 @@
-"""Commands beside the workflow.
-
-python -m mira summary results/demo     what a run made, in a screenful
-python -m mira check config/own.yaml    settings and source files, before anything runs
-"""
+"""``summary`` and ``check``: a finished run, and settings before a run."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mira.config import load_config
-from mira.errors import UserError
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command; a user's mistake ends it with its message and status 1."""
-    parser = argparse.ArgumentParser(prog="python -m mira", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def add_commands(commands: Any) -> None:
+    """Add the commands to the parser's subcommands."""
     summary = commands.add_parser("summary", help="what a run made")
-    summary.add_argument("run_dir", type=Path)
+    summary.add_argument("run_dir", type=Path, help="results/<run>")
+    summary.set_defaults(execute=_summarise)
     check = commands.add_parser("check", help="settings and source files")
     check.add_argument("config", type=Path)
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.command == "summary":
-            print(summarise_run(arguments.run_dir))
-        else:
-            print(check_config(arguments.config))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    check.set_defaults(execute=_check)
+
+
+def _summarise(arguments: argparse.Namespace) -> None:
+    print(summarise_run(arguments.run_dir))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    print(check_config(arguments.config))
 
 
 def summarise_run(run_dir: Path) -> str:
