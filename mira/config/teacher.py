@@ -90,7 +90,8 @@ class Teacher(Section):
     pilot_calls: int = Field(
         60,
         ge=0,
-        description="Calls of each forecast; the stage uses their replies, save a third of the first.",
+        description="Calls of each forecast. The stage uses their replies, save a third of the "
+        "first forecast's.",
     )
     tokenizer: str | None = Field(
         None,

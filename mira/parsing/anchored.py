@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+import regex as re
 
 from mira.parsing.result import USABLE_SHARE, AnchoredReply, Status, in_order
 from mira.parsing.slot_line import SlotLine, SlotReader, Unfilled

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import regex as re
 
 from mira.parsing.plain import plain
 from mira.parsing.result import USABLE_SHARE, PointsReply, Status, in_order

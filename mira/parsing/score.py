@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
+
+import regex as re
 
 LABEL = r"(?:score|rating|评分|得分|分数|打分)\s*+[:=]?\s*+"
 """Pattern of a word that may stand right before a score."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
+
+import regex as re
 
 from mira.parsing.plain import plain, repairs_of_signs, skip, without_markup, without_zero_width
 from mira.parsing.score import LABEL, Score, ends_score, find_score

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import regex as re
 
 from mira.parsing.plain import plain, without_markup, without_zero_width
 from mira.parsing.result import RECOMMENDATIONS

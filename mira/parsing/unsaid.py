@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
+
+import regex as re
 
 from mira.parsing.quotes import without_quotes
 
