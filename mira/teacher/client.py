@@ -14,6 +14,7 @@ import orjson
 from mira.errors import UserError
 from mira.prompts import Message
 from mira.seeds import derive_rng
+from mira.teacher.collecting import collecting_seldom
 from mira.teacher.endpoint import CallError, Completion
 from mira.teacher.journal import CapReached, Hold, Journal, reply_key
 from mira.teacher.pool import Pool, open_pool
@@ -99,7 +100,8 @@ async def ask_all(
     async with open_pool(settings) as pool:
         asker = _Asker(settings, journal, progress, handle, pool)
         try:
-            await asker.ask(requests)
+            with collecting_seldom():
+                await asker.ask(requests)
         except CapReached as error:
             raise UserError(f"{error} {_say_left(progress)}") from error
         finally:

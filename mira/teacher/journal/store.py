@@ -30,6 +30,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from mira.config import Cap
+from mira.teacher.collecting import collecting_seldom
 from mira.teacher.journal.errors import CapReached, cannot
 from mira.teacher.journal.ledger import Hold, HoldId, Ledger, Spending
 from mira.teacher.journal.segment import SegmentWriter, iter_frames
@@ -113,7 +114,8 @@ class Journal:
             writable = os.access(self.folder, os.W_OK)
             if shared and writable:
                 self._in_use = _hold_lock(self.folder / IN_USE_FILE, fcntl.LOCK_SH)
-            self._scan_all()
+            with collecting_seldom():
+                self._scan_all()
             self.refresh()
         except OSError as error:
             raise cannot("read", self.folder, error) from error
