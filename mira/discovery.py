@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from mira.parsing import parse_points
-from mira.prompts import build_freeform, fit_text
+from mira.asking import Points, ask_freely
 from mira.teacher.bill import make_bill
 from mira.teacher.journal import Journal
-from mira.teacher.ladder import Outcome, Reading, climb
+from mira.teacher.ladder import Outcome, climb
 from mira.teacher.progress import Progress
 from mira.teacher.settings import TeacherSettings
 
 STAGE_VERSION = 1
-
-Points = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -46,14 +42,15 @@ async def discover(
     out by source and id whatever the order of replies. Raises UserError as ``climb`` does.
     """
     records = records.sort_values(["source", "id"], kind="stable", ignore_index=True)
+    asking = ask_freely(n_dimensions, max_chars)
     questions = (
-        build_freeform(fit_text(text, max_chars), family, n_dimensions)
+        asking.build(text, family)
         for text, family in zip(records["text"], records["family"], strict=True)
     )
     outcomes, calls = await climb(
         questions,
         len(records),
-        partial(_read, n_dimensions),
+        asking.read,
         settings,
         journal,
         progress or Progress("discovery", len(records)),
@@ -68,12 +65,6 @@ async def discover(
     bill = make_bill(outcomes, calls)
     counts = {**bill, "judged": bill["records"] - bill["rejected"], "points": len(points)}
     return Discovered(points, rejected, counts)
-
-
-def _read(n_dimensions: int, text: str, record: str) -> Reading[Points]:
-    reply = parse_points(text, n_dimensions, record=record)
-    found = len(reply.points)
-    return Reading(reply.points, reply.status, found, n_dimensions, reply.problems, reply.repairs)
 
 
 def _point_rows(

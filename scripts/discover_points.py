@@ -7,8 +7,7 @@ from mira.discovery import discover
 from mira.groups import records_of_group
 from mira.io import write_json, write_jsonl, write_parquet
 from mira.logs import logged
-from mira.teacher.journal import Journal
-from mira.teacher.running import run_asking, running_teacher
+from mira.teacher.running import open_journal, run_asking, running_teacher
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
             discover(
                 records,
                 settings,
-                Journal(teacher.journal, payer=run, cap=teacher.cap),
+                open_journal(teacher, run),
                 n_dimensions=snakemake.params.settings["dimensions_per_record"],
                 max_chars=teacher.max_chars,
             )

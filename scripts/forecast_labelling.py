@@ -11,8 +11,7 @@ from mira.forecast.stage import Means
 from mira.groups import group_by_source
 from mira.io import read_jsonl, write_json
 from mira.logs import logged
-from mira.teacher.journal import Journal
-from mira.teacher.running import run_asking, running_teacher
+from mira.teacher.running import open_journal, run_asking, running_teacher
 
 
 def main() -> None:
@@ -29,7 +28,7 @@ def main() -> None:
     with running_teacher(teacher, run, snakemake.params.seed, snakemake.log[0]) as settings:
         means = Means(
             settings=settings,
-            journal=Journal(teacher.journal, payer=run, cap=teacher.cap),
+            journal=open_journal(teacher, run),
             sizer=PromptSizer.of(teacher.tokenizer),
             seed=snakemake.params.seed,
         )

@@ -5,8 +5,7 @@ from mira.groups import records_of_group
 from mira.io import read_jsonl, write_json, write_parquet
 from mira.labelling import label
 from mira.logs import logged
-from mira.teacher.journal import Journal
-from mira.teacher.running import run_asking, running_teacher
+from mira.teacher.running import open_journal, run_asking, running_teacher
 
 
 def main() -> None:
@@ -21,7 +20,7 @@ def main() -> None:
                 records,
                 read_jsonl(snakemake.input.anchors),
                 settings,
-                Journal(teacher.journal, payer=run, cap=teacher.cap),
+                open_journal(teacher, run),
                 group=group,
                 max_chars=teacher.max_chars,
                 plan=Labelling(**snakemake.params.settings),

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mira.asking import ask_freely, ask_on_anchors
 from mira.config import Config, Teacher
-from mira.forecast.asking import ask_freely, ask_on_anchors, longer_half, provisional_anchors
 from mira.forecast.counting import PromptSizer
 from mira.forecast.notes import say_assumptions
 from mira.forecast.pilot import Pilot
+from mira.forecast.provisional import longer_half, provisional_anchors
 from mira.forecast.stage import Means, Plan, Slack, forecast_stage
 from mira.prompts import build_anchored
 from mira.records import FAMILIES

@@ -14,7 +14,7 @@ from mira.forecast.counting import PromptSizer
 from mira.prompts import Message, ask_again, fenced_record
 from mira.seeds import stable_hash
 from mira.teacher.client import CallCounts
-from mira.teacher.journal import Journal, reply_key
+from mira.teacher.journal import Journal
 from mira.teacher.ladder import Outcome, Reading, climb
 from mira.teacher.pricing import Usage
 from mira.teacher.progress import Progress
@@ -205,8 +205,8 @@ def _replies(
     journal: Journal,
 ) -> Iterator[tuple[list[Message], Mapping[str, Any]]]:
     """Messages and entry of the first call, and of the second where there was one."""
-    messages, identity = question.messages, settings.identity()
-    first = journal.get(reply_key(settings.model, messages, identity, 0))
+    messages = question.messages
+    first = journal.get(settings.key(messages, 0))
     if first is None:
         return
     yield messages, first
@@ -214,7 +214,7 @@ def _replies(
     if reading.complete:
         return
     messages = ask_again(messages, reading.problems)
-    second = journal.get(reply_key(settings.model, messages, identity, 1))
+    second = journal.get(settings.key(messages, 1))
     if second is not None:
         yield messages, second
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mira.forecast.asking import Asking
+from mira.asking import Asking
 from mira.forecast.bounds import bounded_row
 from mira.forecast.counting import PromptSizer, measure_source
 from mira.forecast.estimate import DRAWS, MIN_CALLS, Prediction, Totals, interval, predict
@@ -42,7 +42,7 @@ class Plan:
     stage: str
     samples: Mapping[str, Path]
     groups: Mapping[str, str]
-    askings: Mapping[str, Asking]
+    askings: Mapping[str, Asking[Any]]
     calls: int
     provisional: bool = False
     slack: Mapping[str, Slack] = field(default_factory=dict)

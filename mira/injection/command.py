@@ -12,8 +12,7 @@ from mira.injection.suite import Attack, load_suite
 from mira.injection.tables import TextTable, effect_table, reading_table, to_markdown, to_plain
 from mira.io import write_text
 from mira.labelling import Labelled
-from mira.teacher.journal import Journal
-from mira.teacher.running import running_teacher
+from mira.teacher.running import open_journal, running_teacher
 
 EMBEDDED_NOTE = (
     "This teacher is a rule-based program that measures text and cannot obey it: its figures show "
@@ -61,7 +60,7 @@ def _ask(config: Config, attacks: list[Attack]) -> tuple[list[Comparison], Label
     teacher = config.teacher
     log_path = Path("logs") / config.run / "injection.log"
     with running_teacher(teacher, config.run, config.seed, log_path) as settings:
-        journal = Journal(teacher.journal, payer=config.run, cap=teacher.cap)
+        journal = open_journal(teacher, config.run)
         return asyncio.run(
             compare_scores(
                 attacks,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mira.asking import ask_on_anchors
 from mira.config import Labelling
 from mira.labelling.budget import LabelBudget
 from mira.labelling.tables import (
@@ -18,12 +19,11 @@ from mira.labelling.tables import (
     reject_unusable,
     score_columns,
 )
-from mira.parsing import AnchoredReply, parse_anchored
-from mira.prompts import build_anchored, fit_text
+from mira.parsing import AnchoredReply
 from mira.teacher.bill import make_bill
 from mira.teacher.client import CallCounts
 from mira.teacher.journal import Journal
-from mira.teacher.ladder import Outcome, Reading, climb
+from mira.teacher.ladder import Outcome, climb
 from mira.teacher.progress import Progress
 from mira.teacher.settings import TeacherSettings
 
@@ -50,15 +50,19 @@ async def label(
     ``progress`` is the first round's. Raises UserError as ``climb`` and ``LabelBudget`` do.
     """
     records = records.sort_values(["source", "id"], kind="stable", ignore_index=True)
-    teacher = _Teacher(anchors, settings, journal, max_chars)
-    slots = list(teacher.names)
+    asking = ask_on_anchors(anchors, max_chars)
+    slots = [anchor["slot"] for anchor in anchors]
     budget = LabelBudget(records, score_columns(slots), plan or Labelling(), seed, group)
 
     async def ask(rows: Any, number: int) -> _Round:
         chosen = records.iloc[rows].assign(round=number)
         name = f"labelling {group}" + (f", round {number}" if budget.grows else "")
         shown = progress if progress and number == 0 else Progress(name, len(chosen))
-        outcomes, calls = await teacher.judge(chosen, shown)
+        questions = (
+            asking.build(text, family)
+            for text, family in zip(chosen["text"], chosen["family"], strict=True)
+        )
+        outcomes, calls = await climb(questions, len(chosen), asking.read, settings, journal, shown)
         return _Round(chosen, outcomes, calls, make_labels(chosen, outcomes, slots))
 
     rounds = [await ask(budget.first_round(), 0)]
@@ -81,41 +85,6 @@ class _Round:
     outcomes: list[Outcome[AnchoredReply]]
     calls: CallCounts
     labels: pd.DataFrame
-
-
-class _Teacher:
-    """The teacher with the group's anchors before it."""
-
-    def __init__(
-        self,
-        anchors: Sequence[Mapping[str, Any]],
-        settings: TeacherSettings,
-        journal: Journal,
-        max_chars: int,
-    ):
-        self.names = {anchor["slot"]: anchor["name"] for anchor in anchors}
-        self._anchors = anchors
-        self._settings = settings
-        self._journal = journal
-        self._max_chars = max_chars
-
-    async def judge(
-        self, records: pd.DataFrame, progress: Progress
-    ) -> tuple[list[Outcome[AnchoredReply]], CallCounts]:
-        """Outcomes in the order of the records, and the calls made."""
-        questions = (
-            build_anchored(fit_text(text, self._max_chars), family, self._anchors)
-            for text, family in zip(records["text"], records["family"], strict=True)
-        )
-        return await climb(
-            questions, len(records), self._read, self._settings, self._journal, progress
-        )
-
-    def _read(self, text: str, record: str) -> Reading[AnchoredReply]:
-        reply = parse_anchored(text, list(self.names), names=self.names, record=record)
-        return Reading(
-            reply, reply.status, reply.n_scores, len(self.names), reply.problems, reply.repairs
-        )
 
 
 def _merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

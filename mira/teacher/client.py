@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import orjson
-
 from mira.errors import UserError
 from mira.prompts import Message
 from mira.seeds import derive_rng
 from mira.teacher.collecting import collecting_seldom
 from mira.teacher.endpoint import CallError, Completion
-from mira.teacher.journal import CapReached, Hold, Journal, reply_key
+from mira.teacher.journal import CapReached, Hold, Journal
 from mira.teacher.pool import Pool, open_pool
-from mira.teacher.pricing import Charge, Usage, charge_of, worst_charge
+from mira.teacher.pricing import Charge, Usage, charge_of, worst_charge, worst_usage
 from mira.teacher.progress import Progress
 from mira.teacher.runway import Runway
 from mira.teacher.settings import TeacherSettings
@@ -77,6 +75,13 @@ class CallCounts:
     charge: Charge = field(default_factory=Charge)
     lost_charge: Charge = field(default_factory=Charge)
 
+    def add_paid(self, reply: Reply, *, metered: bool) -> None:
+        """Count a reply that was paid for."""
+        self.paid += 1
+        self.unmetered += not metered
+        self.usage += reply.usage
+        self.charge += reply.charge
+
 
 Handle = Callable[[Request, Reply | CallFailure], Request | None]
 
@@ -110,6 +115,22 @@ async def ask_all(
     return asker.counts
 
 
+def entry_of(
+    reply: Reply, model: str, sample: int, *, metered: bool, **more: object
+) -> dict[str, object]:
+    """The journal's entry of a reply; ``metered``: the endpoint counted its tokens."""
+    return {
+        "model": model,
+        "sample": sample,
+        "text": reply.text,
+        "finish_reason": reply.finish_reason,
+        "usage": reply.usage.as_dict(),
+        "metered": metered,
+        **more,
+        "time": round(time.time(), 3),
+    }
+
+
 def reply_of(key: str, entry: dict[str, object]) -> Reply:
     """The reply that a journal's entry holds."""
     return Reply(
@@ -135,8 +156,6 @@ class _Asker:
     ):
         self.counts = CallCounts()
         self._settings = settings
-        self._identity = settings.identity()
-        self._sampling = settings.sampling()
         self._longest_reply = settings.max_reply_tokens()
         self._journal = journal
         self._progress = progress
@@ -234,9 +253,7 @@ class _Asker:
             answered.set()
 
     async def _call(self, request: Request, key: str) -> Reply | CallFailure:
-        body = orjson.dumps(
-            {"model": self._settings.model, "messages": request.messages, **self._sampling}
-        )
+        body = self._settings.body(request.messages)
         attempt = 0
         while True:
             outcome = await self._try_once(request, key, body)
@@ -297,29 +314,19 @@ class _Asker:
         task = asyncio.current_task()
         assert task is not None
         seconds = time.monotonic() - self._sending[task]
-        usage = completion.usage
-        if usage is None:
-            self.counts.unmetered += 1
-            usage = Usage(hold.most.tokens - self._longest_reply, 0, self._longest_reply)
+        metered = completion.usage is not None
+        usage = completion.usage or worst_usage(hold.tokens, self._longest_reply)
         charge = charge_of(usage, self._settings.prices)
         self._longest_reply = max(self._longest_reply, usage.completion_tokens)
-        entry = {
-            "model": self._settings.model,
-            "sample": request.sample,
-            "text": completion.text,
-            "finish_reason": completion.finish_reason,
-            "usage": usage.as_dict(),
-            "metered": completion.usage is not None,
-            "seconds": round(seconds, 3),
-            "time": round(time.time(), 3),
-        }
+        reply = Reply(completion.text, usage, key, False, completion.finish_reason, charge)
+        entry = entry_of(
+            reply, self._settings.model, request.sample, metered=metered, seconds=round(seconds, 3)
+        )
         await self._journal.put(key, entry, charge, hold)
-        self.counts.paid += 1
-        self.counts.usage += usage
-        self.counts.charge += charge
+        self.counts.add_paid(reply, metered=metered)
         self._progress.add_paid(charge)
         self._sending.pop(task, None)
-        return Reply(completion.text, usage, key, False, completion.finish_reason, charge)
+        return reply
 
     def _find(self, key: str) -> Reply | None:
         entry = self._journal.get(key)
@@ -329,7 +336,7 @@ class _Asker:
         return reply_of(key, entry)
 
     def _key(self, request: Request) -> str:
-        return reply_key(self._settings.model, request.messages, self._identity, request.sample)
+        return self._settings.key(request.messages, request.sample)
 
     def _delay(self, key: str, attempt: int, wait_s: float | None) -> float:
         """Seconds before the next try: what the endpoint asked for, or exponential; jittered."""

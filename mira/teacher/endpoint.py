@@ -22,9 +22,9 @@ from mira.prompts import well_formed
 from mira.teacher.pricing import Usage
 from mira.teacher.settings import TeacherSettings
 
-_RETRIED_STATUS = {408, 409, 425, 429}
+RETRIED_STATUS = {408, 409, 425, 429}
 _GATEWAY_TIMEOUTS = {504, 524}
-_DETAIL_CHARS = 300
+DETAIL_CHARS = 300
 _MOST_TOKENS = 10**9
 _LONGEST_CONNECT_S = 30.0
 _LONGEST_PROBE_S = 5.0
@@ -166,7 +166,7 @@ class Endpoint:
         if status in _GATEWAY_TIMEOUTS:
             # The gateway gave up waiting; whoever is behind it may finish the reply and bill it.
             return CallError("server_error", detail, retry=True, wait_s=wait_s, billed=True)
-        if status >= 500 or status in _RETRIED_STATUS:
+        if status >= 500 or status in RETRIED_STATUS:
             return CallError("server_error", detail, retry=True, wait_s=wait_s, billed=False)
         if 300 <= status < 400:
             detail = self._hide(_say_redirect(status, headers.get("location", "")))
@@ -185,7 +185,7 @@ class Endpoint:
 
 
 def _shorten(text: str) -> str:
-    return text[:_DETAIL_CHARS]
+    return text[:DETAIL_CHARS]
 
 
 def read_completion(content: bytes, hide: Callable[[str], str] = _shorten) -> Completion:

@@ -81,3 +81,8 @@ def worst_charge(prompt_bytes: int, max_tokens: int, prices: Prices) -> Charge:
     output_price = max(prices.output, prices.thinking or 0.0)
     money = (prompt_bytes * input_price + max_tokens * output_price) / _PER
     return Charge(money, prompt_bytes + max_tokens)
+
+
+def worst_usage(most_tokens: int, max_tokens: int) -> Usage:
+    """The usage of a call of ``most_tokens`` whose tokens nobody counted: all that it may be."""
+    return Usage(max(0, most_tokens - max_tokens), 0, max_tokens)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mira.config import Teacher
 from mira.errors import UserError
+from mira.teacher.journal import Journal
 from mira.teacher.settings import TeacherSettings
 
 T = TypeVar("T")
@@ -35,6 +36,11 @@ def run_asking(asking: Coroutine[Any, Any, T]) -> T:
             "Stopped by a signal. All replies so far are in the journal: start again, and nothing "
             "is asked twice."
         ) from None
+
+
+def open_journal(teacher: Teacher, payer: str) -> Journal:
+    """The config's journal, for the run ``payer`` under the config's cap."""
+    return Journal(teacher.journal, payer=payer, cap=teacher.cap)
 
 
 @contextmanager

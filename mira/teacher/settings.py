@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 from mira.config import Batch, Cap, Prices, Teacher
 from mira.errors import UserError
+from mira.prompts import Message
+from mira.teacher.journal import reply_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,14 @@ class TeacherSettings:
     def identity(self) -> dict[str, Any]:
         """What, beside model and messages, decides a reply: part of its journal key."""
         return {**self.sampling(), **({"variant": dict(self.variant)} if self.variant else {})}
+
+    def body(self, messages: Sequence[Message]) -> bytes:
+        """The request that asks these messages."""
+        return orjson.dumps({"model": self.model, "messages": messages, **self.sampling()})
+
+    def key(self, messages: Sequence[Message], sample: int) -> str:
+        """The journal's key of their reply."""
+        return reply_key(self.model, messages, self.identity(), sample)
 
     def api_key(self) -> str | None:
         """The key from the environment; raises UserError naming the variable when it is not set."""

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from mira.anchoring import SCORE_BANDS
+from mira.asking import ask_freely, ask_on_anchors
 from mira.config import Batch, Cap, Prices, parse_config
 from mira.errors import UserError
-from mira.forecast.asking import ask_freely, ask_on_anchors, longer_half, provisional_anchors
 from mira.forecast.bounds import bounded_row
 from mira.forecast.cap import say_cap
 from mira.forecast.cells import MIN_OWN_CALLS, arrange, assign_cells
@@ -15,6 +15,7 @@ from mira.forecast.compare import actual_totals, compare, compare_run
 from mira.forecast.counting import PromptSizer, count_bytes, measure_source
 from mira.forecast.estimate import interval, predict
 from mira.forecast.pilot import Call, allocate, draw_pilot
+from mira.forecast.provisional import longer_half, provisional_anchors
 from mira.forecast.render import render_forecast
 from mira.forecast.terms import Terms
 from mira.io import write_json, write_parquet

@@ -8,8 +8,6 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import orjson
-
 from mira.errors import UserError
 from mira.teacher.batch.claims import Claim, Claims, Question, input_line
 from mira.teacher.batch.following import Ending, Follower
@@ -17,7 +15,7 @@ from mira.teacher.batch.provider import Provider, open_provider
 from mira.teacher.batch.results import Failure
 from mira.teacher.batch.storing import Stored, Storer, shared_price
 from mira.teacher.client import CallCounts, CallFailure, Handle, Reply, Request, reply_of
-from mira.teacher.journal import CapReached, Journal, reply_key
+from mira.teacher.journal import CapReached, Journal
 from mira.teacher.pricing import Charge, worst_charge
 from mira.teacher.progress import Progress
 from mira.teacher.settings import TeacherSettings
@@ -101,8 +99,6 @@ class _Asker:
     ):
         self.counts = CallCounts()
         self._settings = settings
-        self._identity = settings.identity()
-        self._sampling = settings.sampling()
         self._longest_reply = settings.max_reply_tokens()
         self._journal = journal
         self._progress = progress
@@ -189,9 +185,7 @@ class _Asker:
             self._put_in_pack(key, request)
 
     def _put_in_pack(self, key: str, request: Request) -> None:
-        body = orjson.dumps(
-            {"model": self._settings.model, "messages": request.messages, **self._sampling}
-        )
+        body = self._settings.body(request.messages)
         most = worst_charge(len(body), self._longest_reply, self._settings.prices)
         question = Question(key, request.sample, shared_price(most, self._settings))
         line = input_line(key, body)
@@ -370,7 +364,7 @@ class _Asker:
         return None if entry is None else reply_of(key, entry)
 
     def _key(self, request: Request) -> str:
-        return reply_key(self._settings.model, request.messages, self._identity, request.sample)
+        return self._settings.key(request.messages, request.sample)
 
 
 def _queue_full(ending: Ending) -> bool:

@@ -7,10 +7,14 @@ from typing import Any
 
 import orjson
 
-from mira.teacher.endpoint import CallError, Completion, read_completion, read_error
-
-_RETRIED_STATUS = {408, 409, 425, 429}
-_DETAIL_CHARS = 300
+from mira.teacher.endpoint import (
+    DETAIL_CHARS,
+    RETRIED_STATUS,
+    CallError,
+    Completion,
+    read_completion,
+    read_error,
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,11 @@ def _executed(status: int, body: Any) -> Completion | Failure:
             return read_completion(content)
         except CallError as error:
             return Failure(error.reason, error.detail, retry=error.retry, billed=True)
-    detail = f"{status}: {read_error(content)[0]}"[:_DETAIL_CHARS]
+    detail = f"{status}: {read_error(content)[0]}"[:DETAIL_CHARS]
     if status == 429:
         return Failure("rate_limited", detail, retry=True, billed=False)
     # Providers are known to write status 0 for requests that they could not run.
-    if status <= 0 or status >= 500 or status in _RETRIED_STATUS:
+    if status <= 0 or status >= 500 or status in RETRIED_STATUS:
         return Failure("server_error", detail, retry=True, billed=False)
     return Failure("refused_by_endpoint", detail, retry=False, billed=False)
 
@@ -65,7 +69,7 @@ def _executed(status: int, body: Any) -> Completion | Failure:
 def _not_executed(error: dict[str, Any]) -> Failure:
     """An error beside the response: the window ended, the batch was cancelled, a timeout."""
     code = str(error.get("code") or "")
-    detail = f"{code}: {error.get('message') or 'no message'}"[:_DETAIL_CHARS]
+    detail = f"{code}: {error.get('message') or 'no message'}"[:DETAIL_CHARS]
     if code == "request_timeout":
         return Failure("timeout", detail, retry=True, billed=True)
     reason = code if code in ("batch_expired", "batch_cancelled") else "server_error"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ from mira.teacher.batch.claims import Claim, Claims, Question
 from mira.teacher.batch.following import Ending
 from mira.teacher.batch.provider import BatchView, Problem
 from mira.teacher.batch.results import Failure, Result, read_result
-from mira.teacher.client import CallCounts, Reply
+from mira.teacher.client import CallCounts, Reply, entry_of
 from mira.teacher.endpoint import Completion
 from mira.teacher.journal import CapReached, Hold, Journal
-from mira.teacher.pricing import Charge, Usage, charge_of
+from mira.teacher.pricing import Charge, charge_of, worst_usage
 from mira.teacher.progress import Progress
 from mira.teacher.settings import TeacherSettings
 
@@ -111,10 +110,8 @@ class Storer:
 
     def _reply(self, question: Question, completion: Completion) -> Reply:
         """The reply at the batch's price."""
-        usage = completion.usage
-        if usage is None:
-            longest = self._settings.max_reply_tokens()
-            usage = Usage(max(0, question.most.tokens - longest), 0, longest)
+        longest = self._settings.max_reply_tokens()
+        usage = completion.usage or worst_usage(question.most.tokens, longest)
         charge = shared_price(charge_of(usage, self._settings.prices), self._settings)
         known = question.key in self._journal
         return Reply(completion.text, usage, question.key, known, completion.finish_reason, charge)
@@ -134,21 +131,11 @@ class Storer:
                 stored.superfluous.append(reply.charge)
             return
         metered = question.key not in stored.unmetered
-        entry = {
-            "model": self._settings.model,
-            "sample": question.sample,
-            "text": reply.text,
-            "finish_reason": reply.finish_reason,
-            "usage": reply.usage.as_dict(),
-            "metered": metered,
-            "batch": claim.batch_id,
-            "time": round(time.time(), 3),
-        }
+        entry = entry_of(
+            reply, self._settings.model, question.sample, metered=metered, batch=claim.batch_id
+        )
         await self._journal.put(question.key, entry, reply.charge)
-        self._counts.paid += 1
-        self._counts.unmetered += not metered
-        self._counts.usage += reply.usage
-        self._counts.charge += reply.charge
+        self._counts.add_paid(reply, metered=metered)
         self._progress.add_paid(reply.charge)
 
     async def _settle(self, ending: Ending, stored: Stored) -> None:
