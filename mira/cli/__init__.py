@@ -4,6 +4,7 @@ summary     what a run made, in a screenful
 check       settings and source files, before anything runs
 journal     the store of paid replies: count, read, export, compact
 labelling   what the teacher will cost; how records that talk to the judge fare
+scoring     what scoring a corpus will take in GPU-hours and money
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mira.cli import journal, labelling, run
+from mira.cli import journal, labelling, run, scoring
 from mira.errors import UserError
 
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, journal, labelling):
+    for module in (run, journal, labelling, scoring):
         module.add_commands(commands)
     arguments = parser.parse_args(argv)
     try:
