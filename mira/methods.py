@@ -13,6 +13,7 @@ import pandas as pd
 
 from mira.aggregation import record_scores
 from mira.baselines import select_random, select_raw
+from mira.scoring.merge import check_unmixed
 from mira.selection import Bucketing, select, selection_table
 
 MIRA_BUCKETS: dict[str, Bucketing] = {
@@ -41,7 +42,8 @@ def select_by_method(
     """A method's selection table and certificate.
 
     ``scores`` is ``scoring/scores.parquet``, ``cells`` is ``validation/cells.csv``. Raises
-    UserError where the budget does not fit the corpus.
+    UserError where the budget does not fit the corpus, or where the scores were made in different
+    ways.
     """
     if method == "raw":
         values, mask, certificate = select_raw(scores, seed)
@@ -49,6 +51,7 @@ def select_by_method(
     if method == "random":
         values, mask, certificate = select_random(scores, budget_tokens, seed)
         return selection_table(scores.assign(score=values), mask), certificate
+    check_unmixed(scores)
     values, reasons = record_scores(slot_means(scores), scores["source"].to_numpy(), cells, trim)
     scored = scores.assign(score=values)
     mask, certificate = select(scored, budget_tokens, MIRA_BUCKETS[method], seed)

@@ -207,6 +207,26 @@ def evaluate_readouts(
     return pd.concat(frames, ignore_index=True)[columns]
 
 
+def assume_cells(
+    groups: pd.DataFrame, anchors: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> pd.DataFrame:
+    """Every cell kept without a measurement, in the columns of :func:`evaluate_cells` (ours).
+
+    ``groups`` is ``clustering/groups.csv``, ``anchors`` the anchors of each group. For published
+    students that no labels were bought for; every reason says that nothing was measured.
+    """
+    rows = [
+        {
+            **{"source": row.source, "group": row.group, "slot": anchor["slot"]},
+            **{"name": anchor["name"], "n": 0, "small": True, "keep": True, "weight": 1.0},
+            "reason": "kept: not measured (validation.mask: none)",
+        }
+        for row in groups.itertuples()
+        for anchor in anchors[str(row.group)]
+    ]
+    return pd.DataFrame(rows, columns=CELL_COLUMNS)
+
+
 def check_groups(cells: pd.DataFrame, max_mae: float) -> None:
     """Raise UserError where a group keeps no slot; warn of sources that keep none."""
     for group, in_group in cells.groupby("group"):

@@ -1,5 +1,6 @@
 """Settings and closed wildcards; the only rules file with functions."""
 
+import json
 import os
 import shutil
 import sys
@@ -80,6 +81,29 @@ def section(name, *keys):
     values = getattr(SETTINGS, name).model_dump()
     return {key: values[key] for key in keys} if keys else values
 
+
+def scoring_gpus():
+    """GPUs of one replica; none behind an endpoint, nor for the small students made here."""
+    if SETTINGS.scoring.served or not SETTINGS.students_are_large():
+        return 0
+    return (
+        SETTINGS.scoring.vllm.tensor_parallel
+        if SETTINGS.scoring.engine == "vllm"
+        else 1
+    )
+
+
+VLLM_HERE = SETTINGS.scoring.engine == "vllm" and not SETTINGS.scoring.served
+SCORING_ENV = f"../envs/{'vllm' if VLLM_HERE else 'train'}.yaml"
+SCORING_PYTHON = (VLLM_HERE and SETTINGS.scoring.vllm.python) or "python"
+SCORING_GPUS = scoring_gpus()
+SCORING_SETTINGS = json.dumps(
+    {
+        "scoring": section("scoring"),
+        "prompt": section("distillation", "prompt", "max_record_tokens"),
+        "seed": SEED,
+    }
+)
 
 FIGURES = [
     "source_similarity",

@@ -93,4 +93,7 @@ rule train_student:
         " --model {output.model:q}"
         " --state {output.state:q}"
         " --resume {params.resume:q}"
-        " --log {log:q}"
+        " --log-file {log:q}"
+
+
+STUDENT = rules.train_student

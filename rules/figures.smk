@@ -148,12 +148,11 @@ rule plot_score_length:
 rule plot_loss_curves:
     """Training loss of the base and of every student."""
     input:
-        states=collect(
-            rules.train_student.output.state, group=GROUPS, allow_missing=True
-        ),
+        states=collect(STUDENT.output.state, group=GROUPS, allow_missing=True),
         base=(
             rules.pretrain_base.output.state
-            if SETTINGS.distillation.base_model is None
+            if SETTINGS.distillation.students == "trained"
+            and SETTINGS.distillation.base_model is None
             else []
         ),
     output:

@@ -78,10 +78,14 @@ rule merge_labelling:
         labelling=collect(
             rules.label_records.output.cost, group=GROUPS, allow_missing=True
         ),
-        discovery=collect(
-            rules.discover_points.output.cost, group=GROUPS, allow_missing=True
+        discovery=(
+            []
+            if SCORERS
+            else collect(
+                rules.discover_points.output.cost, group=GROUPS, allow_missing=True
+            )
         ),
-        forecast_discovery=rules.forecast_discovery.output.forecast,
+        forecast_discovery=([] if SCORERS else rules.forecast_discovery.output.forecast),
         forecast_labelling=rules.forecast_labelling.output.forecast,
     output:
         rejected="results/{run}/labelling/rejected.parquet",

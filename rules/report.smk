@@ -8,13 +8,21 @@ COST    seconds
 from mira.report import STAGE_VERSION as REPORT_VERSION
 
 STAGE_OUTPUTS = {
-    "discovery": collect(rules.discover_points.output.points, run=RUN, group=GROUPS),
+    **(
+        {}
+        if SCORERS
+        else {
+            "discovery": collect(
+                rules.discover_points.output.points, run=RUN, group=GROUPS
+            )
+        }
+    ),
     "anchoring": collect(rules.build_anchors.output.anchors, run=RUN, group=GROUPS),
     "labelling": [
         *collect(rules.label_records.output.labels, run=RUN, group=GROUPS),
         *collect(rules.merge_labelling.output, run=RUN),
     ],
-    "distillation": collect(rules.train_student.output, run=RUN, group=GROUPS),
+    "distillation": collect(STUDENT.output, run=RUN, group=GROUPS),
     "validation": collect(rules.merge_validation.output, run=RUN),
 }
 

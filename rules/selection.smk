@@ -13,7 +13,11 @@ rule select_records:
     """Score, mask, trim, cut at the budget."""
     input:
         scores=rules.merge_scores.output.scores,
-        cells=rules.merge_validation.output.cells,
+        cells=(
+            rules.assume_cells.output.cells
+            if SETTINGS.validation.mask == "none"
+            else rules.merge_validation.output.cells
+        ),
     output:
         selection="results/{run}/selection/{method}.parquet",
         certificate="results/{run}/selection/{method}.json",

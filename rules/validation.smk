@@ -2,7 +2,8 @@
 
 NEEDS   labelling/{group}.parquet (its validation split), distillation/{group}/model/
 MAKES   validation/cells.csv, validation/ridge.csv, validation/readouts.csv,
-        validation/summary.json, validation/learning_curve/{group}.csv
+        validation/summary.json, validation/learning_curve/{group}.csv; or, without labels
+        (validation.mask: none), validation/assumed.csv
 COST    scoring the held-out records once, some of them twice
 """
 
@@ -13,7 +14,7 @@ from mira.validation import STAGE_VERSION as VALIDATION_VERSION
 rule score_holdout:
     """The student's scores of the held-out labelled records, for each readout compared."""
     input:
-        model=rules.train_student.output.model,
+        model=STUDENT.output.model,
         labels=rules.label_records.output.labels,
         anchors=rules.build_anchors.output.anchors,
         samples=rules.draw_samples.output.labelling,
@@ -25,20 +26,36 @@ rule score_holdout:
     benchmark:
         "benchmarks/{run}/validation/score_holdout/{group}.tsv"
     conda:
-        "../envs/train.yaml"
+        SCORING_ENV
     threads: SETTINGS.scoring.threads
     resources:
         mem="8GB",
         runtime="4h",
+        gpu=SCORING_GPUS,
     params:
         version=VALIDATION_VERSION,
         seed=SEED,
-        scoring=section("scoring"),
+        deciding=SETTINGS.scoring.deciding(),
         prompt=section("distillation", "prompt", "max_record_tokens"),
-        compare_readouts=SETTINGS.validation.compare_readouts,
-        resume="results/{run}/validation/resume/{group}",
-    script:
-        "../scripts/score_holdout.py"
+        compare=SETTINGS.validation.compare_readouts,
+        part="results/{run}/validation/resume/{group}/part",
+        # Functions of `input` are no reason to rerun: speed and place may change.
+        python=lambda wildcards, input: SCORING_PYTHON,
+        script=lambda wildcards, input: f"{workflow.basedir}/scripts/score_holdout.py",
+        settings=lambda wildcards, input: SCORING_SETTINGS,
+    shell:
+        "{params.python:q} {params.script:q}"
+        " --settings {params.settings:q}"
+        " --group {wildcards.group}"
+        " --model {input.model:q}"
+        " --anchors {input.anchors:q}"
+        " --labels {input.labels:q}"
+        " --samples {input.samples:q}"
+        " --compare {params.compare}"
+        " --part {params.part:q}"
+        " --scores {output.scores:q}"
+        " --compared {output.compared:q}"
+        " --log {log:q}"
 
 
 rule evaluate_group:
@@ -71,7 +88,6 @@ rule evaluate_group:
         "../scripts/evaluate_group.py"
 
 
-# One table of all cells; a group without a kept slot stops here.
 rule merge_validation:
     """One table of all cells; a group without a kept slot stops here."""
     input:
@@ -135,3 +151,31 @@ rule measure_learning_curve:
         ),
     script:
         "../scripts/measure_learning_curve.py"
+
+
+if SETTINGS.validation.mask == "none":
+
+    rule assume_cells:
+        """Every cell kept, since nothing was measured."""
+        input:
+            groups=rules.cluster_sources.output.groups,
+            anchors=collect(
+                rules.build_anchors.output.anchors, group=GROUPS, allow_missing=True
+            ),
+        output:
+            cells="results/{run}/validation/assumed.csv",
+        log:
+            "logs/{run}/validation/assume_cells.log",
+        benchmark:
+            "benchmarks/{run}/validation/assume_cells.tsv"
+        localrule: True
+        conda:
+            "../envs/base.yaml"
+        threads: 1
+        resources:
+            mem="4GB",
+            runtime="30m",
+        params:
+            version=VALIDATION_VERSION,
+        script:
+            "../scripts/assume_cells.py"

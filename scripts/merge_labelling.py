@@ -9,13 +9,18 @@ from mira.logs import logged
 
 def main() -> None:
     write_parquet(read_parquets(snakemake.input.rejected), snakemake.output.rejected)
-    stages = {"discovery": snakemake.input.discovery, "labelling": snakemake.input.labelling}
+    # With published scorers nothing is discovered.
+    before = snakemake.input.forecast_discovery
+    stages = {
+        **({"discovery": snakemake.input.discovery} if before else {}),
+        "labelling": snakemake.input.labelling,
+    }
     bills = {
         stage: {Path(path).stem: read_json(path) for path in paths}
         for stage, paths in stages.items()
     }
     compared = compare_run(
-        read_json(snakemake.input.forecast_discovery),
+        read_json(before) if before else None,
         read_json(snakemake.input.forecast_labelling),
         bills,
     )

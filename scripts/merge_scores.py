@@ -5,10 +5,10 @@ import time
 import pandas as pd
 
 from mira.groups import group_by_source
-from mira.io import read_parquets, write_parquet
+from mira.io import read_json, read_parquets, write_parquet
 from mira.logs import logged
 from mira.manifest import write_manifest
-from mira.scoring.merge import merge_scores
+from mira.scoring.merge import count_scores, merge_scores, sum_counters
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     corpus = read_parquets(snakemake.input.corpus, ["id", "source", "n_tokens"])
     corpus["group"] = corpus["source"].map(group_by_source(pd.read_csv(snakemake.input.groups)))
     scores = merge_scores(corpus, read_parquets(snakemake.input.shards))
-    unread = int(scores.filter(like="_mean").isna().any(axis=1).sum())
+    counters = pd.DataFrame([read_json(path) for path in snakemake.input.counters])
     write_parquet(scores, snakemake.output.scores)
     write_manifest(
         snakemake.output.manifest,
@@ -24,7 +24,7 @@ def main() -> None:
         inputs=snakemake.input.shards,
         settings=snakemake.params.scoring,
         seed=snakemake.params.seed,
-        counts={"records": len(scores), "unread": unread},
+        counts={**count_scores(scores), **sum_counters(counters)},
         seconds=time.monotonic() - started,
     )
 

@@ -1,15 +1,30 @@
-"""Adapter of rule score_holdout: the student's scores of held-out labelled records."""
+"""Score the held-out labelled records; run by rule score_holdout, or by hand.
 
+Takes its arguments from the command line, because engines live in environments of their own.
+"""
+
+import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from mira.io import read_jsonl, read_parquet, read_parquets, write_parquet
 from mira.logs import logged
-from mira.scoring.settings import readout_settings
+from mira.scoring.arguments import add_student_arguments, open_named_student
 from mira.seeds import stable_hash
 
 COLUMNS = ["id", "family", "text", "n_tokens"]
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_student_arguments(parser)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--samples", type=Path, nargs="+", required=True)
+    parser.add_argument("--compare", type=int, required=True, help="records also sampled")
+    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--compared", type=Path, required=True)
+    return parser.parse_args()
 
 
 def draw_compared(records: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
@@ -18,36 +33,26 @@ def draw_compared(records: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     return records[records["id"].isin(chosen)]
 
 
-def main() -> None:
-    import torch
-
+def main(arguments: argparse.Namespace) -> None:
     from mira.scoring.shards import discard_part, score_shard
-    from mira.scoring.student import Student
 
-    torch.set_num_threads(snakemake.threads)
-    labels = read_parquet(snakemake.input.labels, ["id", "split"])
+    labels = read_parquet(arguments.labels, ["id", "split"])
     held_out = labels.loc[labels["split"] == "validation", "id"]
-    samples = read_parquets(snakemake.input.samples, COLUMNS)
+    samples = read_parquets(arguments.samples, COLUMNS)
     records = samples[samples["id"].isin(held_out)].sort_values("id", ignore_index=True)
-    main_readout = snakemake.params.scoring["readout"]
-    n_compared = 0 if main_readout == "sample" else snakemake.params.compare_readouts
-    compared = draw_compared(records, n_compared, snakemake.params.seed)
-    anchors = read_jsonl(snakemake.input.anchors)
-    jobs = [
-        (main_readout, records, snakemake.output.scores),
-        ("sample", compared, snakemake.output.compared),
-    ]
-    for readout, chosen, path in jobs:
-        settings = readout_settings(
-            {**snakemake.params.scoring, "readout": readout},
-            snakemake.params.prompt,
-            snakemake.params.seed,
-        )
-        student = Student(Path(snakemake.input.model), anchors, settings)
-        part = Path(snakemake.params.resume, f"{Path(path).stem}.jsonl")
-        write_parquet(score_shard(student, chosen, settings.batch_size, part), path)
-        discard_part(part)
+    n_compared = 0 if arguments.settings["scoring"]["readout"] == "sample" else arguments.compare
+    compared = draw_compared(records, n_compared, arguments.settings["seed"])
+    with open_named_student(arguments, read_jsonl(arguments.anchors)) as student:
+        for reader, chosen, path in (
+            (student, records, arguments.scores),
+            (student.reading("sample"), compared, arguments.compared),
+        ):
+            part = arguments.part.with_name(f"{path.stem}.jsonl")
+            write_parquet(score_shard(reader, chosen, part), path)
+            discard_part(part)
 
 
-with logged(snakemake.log[0]):
-    main()
+if __name__ == "__main__":
+    parsed = parse_arguments()
+    with logged(parsed.log):
+        main(parsed)

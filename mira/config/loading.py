@@ -34,8 +34,11 @@ def parse_config(raw: Any, where: str = "config") -> Config:
     """Check settings given as nested dicts; ``where`` names their origin in messages."""
     if not isinstance(raw, dict):
         raise UserError(f"{where}: expected a mapping of settings, found {type(raw).__name__}.")
+    # Not at the top: serving values are themselves checked against the settings.
+    from mira.scorers.serving import with_serving_values
+
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(with_serving_values(raw))
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         listing = "\n".join(f"  - {line}" for line in lines)

@@ -45,11 +45,21 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _short_answers_are_learnt(self) -> Config:
-        trained = self.distillation.scores_only_share > 0
-        if self.scoring.readout == "expected" and not trained:
+        published = self.distillation.students == "published"
+        learnt = published or self.distillation.scores_only_share > 0
+        if self.scoring.readout == "expected" and not learnt:
             raise ValueError(
                 "scoring.readout 'expected' decodes scores-only answers, which students never saw: "
                 "set distillation.scores_only_share above 0 (0.5, say)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _students_made_here_are_measured(self) -> Config:
+        if self.validation.mask == "none" and self.distillation.students == "trained":
+            raise ValueError(
+                "validation.mask 'none' is for distillation.students 'published': students that "
+                "are trained here have labels to be measured with"
             )
         return self
 
@@ -75,12 +85,21 @@ class Config(Section):
             for i in range(1, k + 1)
         ]
 
+    def asks_teacher(self) -> bool:
+        """Whether anything in the run rests on a teacher's word."""
+        return self.distillation.students == "trained" or self.validation.mask == "measured"
+
+    def students_are_large(self) -> bool:
+        """Whether students have a published base, and so want a GPU where there is one."""
+        trained = self.distillation.students == "trained"
+        return not trained or self.distillation.base_model is not None
+
     def stand_in(self) -> str | None:
         """The notice for outputs made with stand-in models, or None for a real run."""
         parts = []
-        if self.teacher.kind == "embedded":
+        if self.teacher.kind == "embedded" and self.asks_teacher():
             parts.append("an embedded rule-based teacher")
-        if self.distillation.base_model is None:
+        if not self.students_are_large():
             parts.append("toy students trained from scratch")
         if not parts:
             return None

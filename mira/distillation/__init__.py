@@ -1,3 +1,3 @@
 """Distilling the teacher's labels into one student per group (paper 3.3, cards)."""
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2

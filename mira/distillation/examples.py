@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mira.distillation.prompt import Style, encode_prompt
+from mira.distillation.score_loss import locate_scores
 from mira.distillation.statistics import Bins
 from mira.distillation.targets import complete_labels, render_target
 from mira.seeds import derive_rng
@@ -25,6 +27,7 @@ class ExampleSettings:
     scores_only_share: float
     seed: int
     bins: Bins | None = None
+    locate_scores: bool = False
 
 
 def build_examples(
@@ -36,7 +39,9 @@ def build_examples(
 ) -> list[dict[str, Any]]:
     """Examples ``{input_ids, labels, length}`` for the labelled records, in the labels' order.
 
-    ``texts`` has columns id, family, text. Records with an unparsed slot are left out.
+    Token ids are int32 arrays. ``texts`` has columns id, family, text. Records with an unparsed
+    slot are left out. With ``settings.locate_scores`` an example has ``scores`` too: pairs of the
+    index of a score's first token and the score.
     """
     records = texts.set_index("id")
     examples = []
@@ -55,7 +60,11 @@ def build_examples(
         )
         target = render_target(label, anchors, rationales)
         completion = [*tokenizer.encode(target, add_special_tokens=False), tokenizer.eos_token_id]
-        examples.append(_example(prompt, completion))
+        example = _example(prompt, completion)
+        if settings.locate_scores:
+            places = locate_scores(target, label, anchors, rationales, tokenizer)
+            example["scores"] = [(len(prompt) + at, score) for at, score in places]
+        examples.append(example)
     return examples
 
 
@@ -67,8 +76,8 @@ def _scores_only(record_id: str, settings: ExampleSettings) -> bool:
 def _example(prompt: list[int], completion: list[int]) -> dict[str, Any]:
     ids = prompt + completion
     return {
-        "input_ids": ids,
-        "labels": [IGNORE] * len(prompt) + completion,
+        "input_ids": np.array(ids, dtype=np.int32),
+        "labels": np.array([IGNORE] * len(prompt) + completion, dtype=np.int32),
         "length": len(ids),
     }
 

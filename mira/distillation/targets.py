@@ -13,6 +13,11 @@ def score_prefix(anchor: Mapping[str, Any]) -> str:
     return f"[{anchor['slot']}] "
 
 
+def rationale_prefix(anchor: Mapping[str, Any]) -> str:
+    """The start of a slot's line in an answer with rationales, up to its score (cards)."""
+    return f"[{anchor['slot']}] {anchor['name']}: "
+
+
 def score_text(score: float) -> str:
     """A score as students write it: an integer 0 to 10."""
     return str(round(score))
@@ -30,7 +35,7 @@ def render_target(label: Mapping[Any, Any], anchors: list[dict[str, Any]], ratio
         lines = [score_prefix(a) + score for a, score in zip(anchors, scores, strict=True)]
         return "\n".join(lines) + "\n"
     lines = [
-        f"[{anchor['slot']}] {anchor['name']}: {score}/10 — {label[f'r{number}'] or ''}".rstrip()
+        f"{rationale_prefix(anchor)}{score}/10 — {label[f'r{number}'] or ''}".rstrip()
         for number, (anchor, score) in enumerate(zip(anchors, scores, strict=True), start=1)
     ]
     lines += [

@@ -45,20 +45,23 @@ def compare(stage: Mapping[str, Any], actual: Mapping[str, float]) -> dict[str, 
 
 
 def compare_run(
-    before_anchors: Mapping[str, Any],
+    before_anchors: Mapping[str, Any] | None,
     with_anchors: Mapping[str, Any],
     bills: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
     """Section ``forecast`` of ``cost.json``: both stages, and labelling's earlier forecast.
 
-    The first two are ``discovery/forecast.json`` and ``labelling/forecast.json``; ``bills`` has
-    the groups' bills by stage.
+    The first two are ``discovery/forecast.json``, None where nothing had to be discovered, and
+    ``labelling/forecast.json``; ``bills`` has the groups' bills by stage.
     """
     actual = {stage: actual_totals(groups.values()) for stage, groups in bills.items()}
+    labelling = compare(with_anchors["stages"]["labelling"], actual["labelling"])
+    if before_anchors is None:
+        return {"labelling": labelling}
     stages = before_anchors["stages"]
     compared = {
         "discovery": compare(stages["discovery"], actual["discovery"]),
-        "labelling": compare(with_anchors["stages"]["labelling"], actual["labelling"]),
+        "labelling": labelling,
     }
     if "labelling" in stages:
         earlier = compare(stages["labelling"], actual["labelling"])

@@ -70,7 +70,9 @@ def one_line(text: str) -> str:
 
 
 def _describe(anchor: Anchor, references: bool) -> str:
-    lines = [f"[{anchor['slot']}] {one_line(anchor['name'])}: {one_line(anchor['definition'])}"]
+    # A published scorer's card names its slots and does not define them.
+    definition = f": {one_line(anchor['definition'])}" if anchor["definition"] else ""
+    lines = [f"[{anchor['slot']}] {one_line(anchor['name'])}{definition}"]
     if references:
         lines += [f"  {r['score']:g}/10 — {one_line(r['reason'])}" for r in anchor["references"]]
     return "\n".join(lines)

@@ -1,117 +1,78 @@
 """Readout ``expected``: the probability-weighted score of every slot, by compact decoding.
 
 The scores-only answer, lines of ``[A1] 8``, is decoded. Only the scores are the model's;
-everything between them is forced. Each slot is conditioned on the most probable scores of the
-slots before it, as in greedy decoding (ours; the method is in docs/method.md).
+everything between them is forced. Each slot is conditioned on the scores that greedy decoding
+chose in the slots before it (ours; the method is in docs/method.md). How a slot's probabilities
+are had is the engine's affair; what is made of them is here.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
 
 from mira.scoring.tokens import ScoreTokens
 
+NEGLIGIBLE_ONE = 1e-3
+"""Below this probability of a first token "1", what follows it need not be asked."""
 
-class SlotDecoder:
-    """One batch of prompts on its way through the slots, with a shared key-value cache."""
-
-    def __init__(self, model: Any, prompts: list[list[int]], pad_id: int):
-        self._model = model
-        self._pad_id = pad_id
-        self._cache: Any = None
-        self._mask = torch.zeros((len(prompts), 0), dtype=torch.long, device=model.device)
-        self._pending = prompts
-
-    def advance(self, tails: list[list[int]], keep: int) -> torch.Tensor:
-        """Feed what is pending plus each row's tail; logits of the last ``keep`` positions.
-
-        Rows of different length are padded on the left and masked, so the last positions of all
-        rows line up. Returns a float tensor of shape (batch, keep, vocabulary).
-        """
-        rows = [pending + tail for pending, tail in zip(self._pending, tails, strict=True)]
-        width = max(map(len, rows))
-        device = self._mask.device
-        ids = torch.tensor([[self._pad_id] * (width - len(r)) + r for r in rows], device=device)
-        mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=device)
-        seen = self._mask.sum(1, keepdim=True)
-        self._mask = torch.cat([self._mask, mask], dim=1)
-        output = self._model(
-            input_ids=ids,
-            attention_mask=self._mask,
-            position_ids=(seen + mask.cumsum(1) - 1).clamp(min=0),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=keep,
-        )
-        self._cache = output.past_key_values
-        self._pending = [[] for _ in rows]
-        return output.logits.float()
-
-    def take_back(self, tokens: int) -> None:
-        """Forget the last tokens fed to every row."""
-        self._cache.crop(-tokens)
-        self._mask = self._mask[:, :-tokens]
+READABLE_SHARE = 0.5
+"""A student that gives the scores less of its probability than this is not scoring (ours)."""
 
 
-@torch.inference_mode()
-def expected_scores(
-    model: Any,
-    prompts: list[list[int]],
-    prefixes: list[list[int]],
-    separator: list[int],
-    tokens: ScoreTokens,
-    pad_id: int,
-) -> np.ndarray:
-    """Probability of every score in every slot.
+def normalise(log_probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis, made to sum to 1; float64."""
+    shifted = np.asarray(log_probabilities, dtype=float)
+    weights = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
-    ``prompts`` are token ids per record; ``prefixes`` the tokens of ``[Ai] `` per slot;
-    ``separator`` the tokens between a score and the next line. Returns
-    float64 of shape (records, slots, 11), each row summing to 1.
+
+def unreadable(log_probabilities: np.ndarray) -> np.ndarray:
+    """Where a slot must stay unread: the scores' first tokens (last axis) are improbable.
+
+    Normalised over the scores alone, even noise would look like a score.
     """
-    decoder = SlotDecoder(model, prompts, pad_id)
-    probabilities = np.empty((len(prompts), len(prefixes), 11))
-    tails = [list(prefixes[0]) for _ in prompts]
-    for slot in range(len(prefixes)):
-        probabilities[:, slot] = _read_slot(decoder, tails, tokens)
-        if slot + 1 < len(prefixes):
-            modes = probabilities[:, slot].argmax(axis=1)
-            tails = [tokens.ids(int(mode)) + separator + prefixes[slot + 1] for mode in modes]
-    return probabilities
+    return np.exp(np.asarray(log_probabilities, dtype=float)).sum(axis=-1) < READABLE_SHARE
 
 
-def _read_slot(decoder: SlotDecoder, tails: list[list[int]], tokens: ScoreTokens) -> np.ndarray:
-    if not tokens.ten_is_split:
-        logits = decoder.advance(tails, keep=1)[:, -1]
-        return _normalised(logits[:, list(tokens.first)])
-    one = tokens.first[1]
-    logits = decoder.advance([[*tail, one] for tail in tails], keep=2)
-    decoder.take_back(1)
-    scores = _normalised(logits[:, 0][:, list(tokens.first[:10])])
-    ending = _normalised(logits[:, 1][:, [tokens.end, tokens.zero]])
-    return np.column_stack(
-        [scores[:, 0], scores[:, 1] * ending[:, 0], scores[:, 2:], scores[:, 1] * ending[:, 1]]
+def divide_ten(first: np.ndarray, ending: np.ndarray) -> np.ndarray:
+    """Probabilities of the scores 0 to 10 where 10 is written as two tokens.
+
+    ``first`` (..., 10) are the probabilities of the first tokens 0 to 9; ``ending`` (..., 2)
+    those of the line's end and of "0" after a "1", NaN where they were not asked. Unasked, the
+    probability of "1" is divided evenly: at most ``NEGLIGIBLE_ONE`` of it, so that the expected
+    score is off by less than 0.005.
+    """
+    shares = np.where(np.isnan(ending), 0.5, ending)
+    one = first[..., 1, None]
+    return np.concatenate(
+        [first[..., :1], one * shares[..., :1], first[..., 2:], one * shares[..., 1:]], axis=-1
     )
 
 
-def _normalised(logits: torch.Tensor) -> np.ndarray:
-    return torch.softmax(logits.double(), dim=-1).cpu().numpy()
+def chosen_score(first: np.ndarray, ending: np.ndarray | None, tokens: ScoreTokens) -> int:
+    """The score that greedy decoding writes in one slot, where the only choices are scores."""
+    score = int(np.argmax(first))
+    if tokens.ten_is_split and score == 1:
+        assert ending is not None
+        return 10 if ending[1] > ending[0] else 1
+    return score
 
 
 def summarise_scores(probabilities: np.ndarray) -> dict[str, np.ndarray]:
     """Mean, sd, median and mode of each slot's distribution; arrays of shape (records, slots).
 
-    Ranks are taken from the mean, errors from the median (the lowest score that half of the
-    probability does not exceed).
+    ``probabilities`` is (records, slots, 11); a slot with NaN stays NaN. Ranks are taken from the
+    mean, errors from the median (the lowest score that half of the probability does not exceed).
     """
     scores = np.arange(11)
     mean = probabilities @ scores
     variance = probabilities @ scores**2 - mean**2
+    unread = np.isnan(mean)
+    median = (probabilities.cumsum(axis=-1) < 0.5).sum(axis=-1).clip(max=10).astype(float)
+    mode = np.nan_to_num(probabilities).argmax(axis=-1).astype(float)
     return {
         "mean": mean,
         "sd": np.sqrt(np.clip(variance, 0, None)),
-        "median": (probabilities.cumsum(axis=-1) < 0.5).sum(axis=-1).clip(max=10).astype(float),
-        "mode": probabilities.argmax(axis=-1).astype(float),
+        "median": np.where(unread, np.nan, median),
+        "mode": np.where(unread, np.nan, mode),
     }

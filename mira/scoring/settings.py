@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mira.config import Scoring
 from mira.seeds import derive_seed
 
 
@@ -13,15 +14,15 @@ from mira.seeds import derive_seed
 class ReadoutSettings:
     """One readout; ``style`` and ``max_record_tokens`` must be those of the student's training."""
 
-    readout: str
+    scoring: Scoring
     style: Any
     max_record_tokens: int
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    batch_size: int
-    dtype: str
     seed: int
+
+    @property
+    def readout(self) -> str:
+        """Name of the readout."""
+        return self.scoring.readout
 
 
 def readout_settings(
@@ -29,13 +30,8 @@ def readout_settings(
 ) -> ReadoutSettings:
     """From the config's scoring section and the prompt keys of its distillation section."""
     return ReadoutSettings(
-        readout=scoring["readout"],
+        scoring=Scoring(**scoring),
         style=prompt["prompt"],
         max_record_tokens=prompt["max_record_tokens"],
-        temperature=scoring["temperature"],
-        top_p=scoring["top_p"],
-        max_new_tokens=scoring["max_new_tokens"],
-        batch_size=scoring["batch_size"],
-        dtype=scoring["dtype"],
         seed=derive_seed(seed, "scoring"),
     )

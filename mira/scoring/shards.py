@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 
 from mira.io import remove_tree
-from mira.scoring.student import Student, batches
+from mira.scoring.student import SCORE_SUFFIXES, Student, batches
 
 PROGRESS_SECONDS = 5.0
 
@@ -34,39 +34,53 @@ def assign_shards(records: pd.DataFrame, n_shards: int) -> pd.Series:
     return records["id"].map(shard_of).astype(int)
 
 
-def score_shard(
-    student: Student, records: pd.DataFrame, batch_size: int, part_path: Path
-) -> pd.DataFrame:
+def score_shard(student: Student, records: pd.DataFrame, part_path: Path) -> pd.DataFrame:
     """Scores of all records, continuing from ``part_path`` where a killed job left it.
 
     Every finished batch is on disk before the next begins; batches are the same in every run, so
-    a resumed run gives the same numbers. Returns one row per record, sorted by id.
+    a resumed run gives the same numbers. Rows of a part file that another student, readout or
+    setting made are not taken up. Returns one row per record, sorted by id.
     """
     if records.empty:
         return student.score(records)
-    done = _read_part(part_path, student)
+    done = _read_part(part_path, student.fingerprint)
     part_path.parent.mkdir(parents=True, exist_ok=True)
-    started, told, counted = time.monotonic(), 0.0, 0
+    progress = Progress(len(records), len(done))
     with part_path.open("ab") as part:
-        for batch in batches(records, batch_size):
+        for batch in batches(records, student.batch_size):
             if set(batch["id"]) <= done.keys():
                 continue
             rows = student.score(batch).to_dict("records")
             for row in rows:
-                part.write(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+                line = {**row, "fingerprint": student.fingerprint}
+                part.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
             part.flush()
             os.fsync(part.fileno())
             done.update((row["id"], row) for row in rows)
-            counted += len(rows)
-            seconds = time.monotonic() - started
-            if seconds - told >= PROGRESS_SECONDS or len(done) == len(records):
-                rate, told = counted / seconds, seconds
-                log.info("%d/%d records, %.1f records/s", len(done), len(records), rate)
+            progress.add(len(rows))
+    if warning := student.cache_warning():
+        log.warning(warning)
     table = pd.DataFrame([done[record_id] for record_id in records["id"]])
-    numeric = [
-        name for name in map(str, table) if name.endswith(("_mean", "_sd", "_median", "_mode"))
-    ]
+    numeric = [name for name in map(str, table) if name.endswith(SCORE_SUFFIXES)]
     return table.astype(dict.fromkeys(numeric, float)).sort_values("id", ignore_index=True)
+
+
+class Progress:
+    """Tells the log, every few seconds, how many records are scored and how fast."""
+
+    def __init__(self, total: int, done: int):
+        self._total, self._done, self._counted = total, done, 0
+        self._started, self._told = time.monotonic(), 0.0
+
+    def add(self, records: int) -> None:
+        """So many more are scored."""
+        self._done += records
+        self._counted += records
+        seconds = time.monotonic() - self._started
+        if seconds - self._told >= PROGRESS_SECONDS or self._done == self._total:
+            self._told = seconds
+            rate = self._counted / seconds
+            log.info("%d/%d records, %.1f records/s", self._done, self._total, rate)
 
 
 def discard_part(part_path: Path) -> None:
@@ -74,7 +88,7 @@ def discard_part(part_path: Path) -> None:
     remove_tree(part_path)
 
 
-def _read_part(part_path: Path, student: Student) -> dict[str, dict[Any, Any]]:
+def _read_part(part_path: Path, fingerprint: str) -> dict[str, dict[Any, Any]]:
     if not part_path.exists():
         return {}
     content = part_path.read_bytes()
@@ -83,5 +97,4 @@ def _read_part(part_path: Path, student: Student) -> dict[str, dict[Any, Any]]:
         with part_path.open("r+b") as handle:
             handle.truncate(len(whole))
     rows = [orjson.loads(line) for line in whole.splitlines()]
-    made_alike = (student.model_hash, student.readout)
-    return {row["id"]: row for row in rows if (row["model_hash"], row["readout"]) == made_alike}
+    return {row["id"]: row for row in rows if row.pop("fingerprint", None) == fingerprint}

@@ -31,6 +31,11 @@ class ScoreTokens:
         """Whether 10 takes two tokens."""
         return self.zero is not None
 
+    @property
+    def endings(self) -> list[int]:
+        """What may follow a "1": the line's end, and the "0" of a 10; empty where 10 is whole."""
+        return [] if self.zero is None or self.end is None else [self.end, self.zero]
+
     def ids(self, score: int) -> list[int]:
         """All tokens of a score."""
         if score == 10 and self.zero is not None:

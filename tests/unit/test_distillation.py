@@ -22,6 +22,7 @@ from mira.distillation.model import load_tokenizer, small_model
 from mira.distillation.prompt import add_student_tokens, encode_prompt, fit_tokens, neutralise
 from mira.distillation.statistics import STATISTICS, describe, fit_bins, measure
 from mira.distillation.targets import complete_labels, render_target
+from mira.io import read_json
 from mira.sampling.tokenizer import train_tokenizer
 
 ANCHORS = [
@@ -80,7 +81,7 @@ def test_loss_is_on_the_completion_only(tokenizer):
         if label != IGNORE
     ]
     assert tokenizer.decode(labelled) == "[A1] 10\n[A2] 7\n[A3] 0\n<|endoftext|>"
-    assert example["labels"][: -len(labelled)] == [IGNORE] * (example["length"] - len(labelled))
+    assert set(example["labels"][: -len(labelled)]) == {IGNORE}
 
 
 def test_long_texts_keep_head_and_tail(tokenizer):
@@ -177,7 +178,12 @@ train(model, tokenizer, examples, settings, model_dir=out / "model",
 
 
 def _reached(resume: Path, step: int) -> bool:
-    return any(resume.glob(f"*/checkpoint-{step}/trainer_state.json"))
+    return any(resume.glob(f"*/checkpoint-{step}/whole.json"))
+
+
+def _losses(state: Path) -> list[tuple[int, float]]:
+    history = read_json(state)["log_history"]
+    return [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
 
 
 @pytest.mark.slow
@@ -201,7 +207,8 @@ def test_killed_training_resumes_to_the_same_model(tokenizer, tmp_path: Path):
     subprocess.run(command("killed", 0), check=True, capture_output=True)
     weights = [tmp_path / out / "model/model.safetensors" for out in ("quiet", "killed")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    assert (tmp_path / "quiet/state.json").exists()
+    curves = [_losses(tmp_path / out / "state.json") for out in ("quiet", "killed")]
+    assert curves[0] == curves[1] and len(curves[0]) == 40
     assert not (tmp_path / "killed/resume").exists()
 
 

@@ -526,3 +526,8 @@ def test_cap_counts_what_discovery_took(tmp_path):
     for group in config.group_names():
         write_json(bill(), tmp_path / "discovery" / "cost" / f"{group}.json")
     assert "50 of 50 records" in say_cap(config, tmp_path, forecast)
+
+
+def test_without_discovery_only_labelling_is_compared():
+    compared = compare_run(None, {"stages": {"labelling": stage_of()}}, {"labelling": {}})
+    assert set(compared) == {"labelling"}

@@ -9,6 +9,14 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
+VLLM = "vllm"
+"""Its environment has requirements of its own, and nothing of it is in the workflow's."""
+
+BROUGHT_BY_VLLM = {
+    *("jinja2", "numpy", "openai", "pydantic", "pyyaml", "regex", "safetensors"),
+    *("tokenizers", "torch", "transformers"),
+}
+
 PIN = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!-]+)")
 
 
@@ -90,12 +98,14 @@ def scripts_by_env():
     """(environment, script) of every rule, read from the rules as text."""
     found = set()
     for rules in sorted((ROOT / "rules").glob("*.smk")):
-        env = None
+        envs = []
         for line in rules.read_text().splitlines():
             if match := re.search(r'"\.\./envs/(\w+)\.yaml"', line):
-                env = match[1]
+                envs = [match[1]]
+            if line.strip() == "SCORING_ENV":
+                envs = ["train", VLLM]
             if match := re.search(r"scripts/(\w+\.py)", line):
-                found.add((env, match[1]))
+                found |= {(env, match[1]) for env in envs}
     return sorted(found)
 
 
@@ -112,7 +122,8 @@ def test_direct_dependencies_are_pinned_as_in_the_constraints(name):
 
 @pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
 def test_environments_agree_with_the_requirements(env):
-    required = pins_of_file("requirements.txt")
+    of_vllm = env.stem == VLLM
+    required = pins_of_file("requirements-vllm.txt" if of_vllm else "requirements.txt")
     content = yaml.safe_load(env.read_text())
     assert content["channels"] == ["conda-forge", "nodefaults"]
     assert "python=3.11" in content["dependencies"]
@@ -123,7 +134,7 @@ def test_environments_agree_with_the_requirements(env):
 def test_every_import_of_the_package_is_a_direct_requirement():
     imported = set()
     for path in (ROOT / "mira").rglob("*.py"):
-        imported |= third_party(imported_modules(path, whole=True))
+        imported |= third_party(imported_modules(path, whole=True)) - {VLLM}
     required = pins_of_file("requirements.txt").keys()
     missing = {top for top, names in distributions(imported).items() if not names & required}
     assert not missing, f"imported but not in requirements.txt: {sorted(missing)}"
@@ -131,7 +142,9 @@ def test_every_import_of_the_package_is_a_direct_requirement():
 
 @pytest.mark.parametrize(("env", "script"), scripts_by_env())
 def test_a_rules_environment_has_what_its_script_imports(env, script):
-    available = pins_of_env(ROOT / "envs" / f"{env}.yaml").keys()
+    available = set(pins_of_env(ROOT / "envs" / f"{env}.yaml"))
+    if env == VLLM:
+        available |= BROUGHT_BY_VLLM
     needed = distributions(imports_of_script(ROOT / "scripts" / script))
     missing = {top for top, names in needed.items() if not names & available}
     assert not missing, f"envs/{env}.yaml lacks what scripts/{script} imports: {sorted(missing)}"
@@ -140,3 +153,17 @@ def test_a_rules_environment_has_what_its_script_imports(env, script):
 def test_every_rule_names_an_environment_and_every_environment_is_used():
     used = {env for env, _ in scripts_by_env()}
     assert used == {env.stem for env in ENVS}
+
+
+@pytest.mark.parametrize("name", ["requirements-vllm.txt", "requirements-vllm-cpu.txt"])
+def test_vllms_environments_differ_from_the_workflows_only_where_vllm_decides(name):
+    required, vllms = pins_of_file("requirements.txt"), pins_of_file(name)
+    decided = {"numpy", "openai", "transformers"}
+    differing = {
+        package
+        for package, version in vllms.items()
+        if package in required and required[package] != version
+    }
+    assert differing <= decided, f"{name} differs from requirements.txt: {differing - decided}"
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"torch=={required['torch']}" in makefile

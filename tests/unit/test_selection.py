@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mira.baselines import random_scores, select_random, select_raw
 from mira.errors import UserError
+from mira.methods import select_by_method
 from mira.selection import divide_budget, ids_checksum, select, selection_table, tie_key
 
 SEED = 7
@@ -211,3 +212,12 @@ def test_raw_keeps_everything_without_a_score():
     assert mask.all()
     assert np.isnan(scores).all()
     assert certificate["selected_tokens"] == frame["n_tokens"].sum()
+
+
+def test_scores_of_two_readouts_are_not_selected_from():
+    scores = frame_of([("s", 10, 0.0), ("s", 10, 0.0)]).assign(
+        s1_mean=[5.0, 6.0], readout=["sample", "expected"]
+    )
+    cells = pd.DataFrame({"source": ["s"], "slot": ["A1"], "weight": [1.0]})
+    with pytest.raises(UserError, match="different readouts"):
+        select_by_method("mira_source", scores, cells, 10, 0.0, seed=1)

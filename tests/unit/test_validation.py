@@ -10,6 +10,7 @@ from mira.ridge import predict_ridge
 from mira.validation import (
     CELL_COLUMNS,
     MaskPolicy,
+    assume_cells,
     check_groups,
     evaluate_cells,
     evaluate_readouts,
@@ -221,3 +222,11 @@ def test_errors_are_of_the_reported_score_and_ranks_of_the_prediction():
     constant = reported.assign(s1=5.0)
     flat = evaluate_cells(labels, ranked, ANCHORS, POLICY, group="g1", reported=constant)
     assert cell(flat, "large", "A1")["spearman"] == pytest.approx(1.0)
+
+
+def test_assumed_cells_keep_everything_and_say_so():
+    groups = pd.DataFrame({"source": ["a", "b"], "group": ["g1", "g2"]})
+    cells = assume_cells(groups, {"g1": ANCHORS, "g2": ANCHORS})
+    assert list(cells.columns) == CELL_COLUMNS and len(cells) == 4
+    assert cells["keep"].all() and (cells["weight"] == 1).all() and cells["mae"].isna().all()
+    assert cells["reason"].str.contains("not measured").all()

@@ -1,0 +1,85 @@
+"""Small students that have really learnt the scores-only answer, in seconds on one thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mira.config import Architecture
+from mira.distillation.model import load_tokenizer, small_model
+from mira.distillation.prompt import add_student_tokens
+from mira.distillation.targets import render_target
+from mira.sampling.tokenizer import train_tokenizer
+from mira.scoring.engine import Prompt
+
+WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+SLOTS = ("A1", "A2", "A3", "A4")
+ANCHORS = [{"slot": slot, "name": slot} for slot in SLOTS]
+MAX_NEW_TOKENS = 24
+_STEPS = 150
+_BATCH = 20
+
+
+def make_text(rng: np.random.Generator) -> str:
+    """Words in uneven shares."""
+    shares = rng.dirichlet(np.full(len(WORDS), 0.5))
+    return " ".join(rng.choice(WORDS, rng.integers(8, 24), p=shares)) + "."
+
+
+def label(text: str) -> dict[str, int]:
+    """Score i: the share of word i, doubled."""
+    words = text.removesuffix(".").split()
+    shares = [words.count(word) / len(words) for word in WORDS[: len(SLOTS)]]
+    return {f"s{i}": round(10 * min(1, 2 * share)) for i, share in enumerate(shares, start=1)}
+
+
+def train_student(folder: Path, *, ten_is_one_token: bool) -> Path:
+    """Train a student on its labels; its folder, with tokenizer."""
+    rng = np.random.default_rng(0)
+    texts = [make_text(rng) for _ in range(600)]
+    train_tokenizer(iter(texts), 320, folder / "tokenizer")
+    tokenizer = load_tokenizer(str(folder / "tokenizer"))
+    add_student_tokens(tokenizer, len(SLOTS))
+    if ten_is_one_token:
+        tokenizer.add_tokens(["10"])
+    model = small_model(Architecture(layers=2, intermediate_size=256), tokenizer, 0)
+    rows = [(list(as_prompt(text, tokenizer).ids), _target(text, tokenizer)) for text in texts]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=_STEPS)
+    for _ in range(_STEPS):
+        chosen = [rows[i] for i in rng.integers(0, len(rows), _BATCH)]
+        _loss(model, chosen, tokenizer.pad_token_id).backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+def as_prompt(text: str, tokenizer: Any) -> Prompt:
+    """The text as a student reads it."""
+    messages = ({"role": "user", "content": f"{text}\n\nscores"},)
+    rendered = tokenizer.apply_chat_template(
+        list(messages), add_generation_prompt=True, tokenize=False
+    )
+    return Prompt(tuple(tokenizer.encode(rendered, add_special_tokens=False)), messages)
+
+
+def _target(text: str, tokenizer: Any) -> list[int]:
+    target = render_target(label(text), ANCHORS, rationales=False)
+    return [*tokenizer.encode(target, add_special_tokens=False), tokenizer.eos_token_id]
+
+
+def _loss(model: Any, rows: list[tuple[list[int], list[int]]], pad: int) -> torch.Tensor:
+    width = max(len(prompt) + len(target) for prompt, target in rows)
+    ids = torch.full((len(rows), width), pad)
+    labels = torch.full_like(ids, -100)
+    for row, (prompt, target) in enumerate(rows):
+        end = len(prompt) + len(target)
+        ids[row, :end] = torch.tensor(prompt + target)
+        labels[row, len(prompt) : end] = torch.tensor(target)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels).loss
