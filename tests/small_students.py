@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from teaching import teach
 
 from mira.config import Architecture
 from mira.distillation.model import load_tokenizer, small_model
@@ -44,7 +45,7 @@ def records(count: int) -> pd.DataFrame:
 
 
 def make_student(
-    folder: Path, *, whole_ten: bool = False, recurrent: bool = False, steps: int = 60
+    folder: Path, *, whole_ten: bool = False, recurrent: bool = False, steps: int = 100
 ) -> Path:
     """Train a student on made-up scores; returns its model folder.
 
@@ -110,18 +111,4 @@ def _learn(model: Any, tokenizer: Any, steps: int) -> None:
         answer = "".join(f"{score_prefix(a)}{s}\n" for a, s in zip(ANCHORS, scores, strict=True))
         completion = [*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id]
         rows.append((prompt, completion))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    model.train()
-    for step in range(steps):
-        chosen = [rows[(8 * step + k) % len(rows)] for k in range(8)]
-        width = max(len(p) + len(c) for p, c in chosen)
-        ids = torch.full((8, width), tokenizer.pad_token_id)
-        labels = torch.full((8, width), -100)
-        for row, (prompt, completion) in enumerate(chosen):
-            ids[row, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
-            labels[row, len(prompt) : len(prompt) + len(completion)] = torch.tensor(completion)
-        loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    model.eval()
+    teach(model, rows, tokenizer.pad_token_id, steps=steps, batch_size=8, rate=5e-3)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from small_students import dense_model, hybrid_model, texts
+from teaching import teach
 
 from mira.distillation.model import load_tokenizer
 from mira.distillation.prompt import encode_prompt
@@ -47,16 +48,9 @@ def make_taught(folder: Path, anchors: list[dict[str, Any]], steps: int = 150) -
     answer = [*tokenizer.encode(reply, add_special_tokens=False), tokenizer.eos_token_id]
     settings: dict[str, Any] = {"style": "full", "rationales": True, "max_record_tokens": 64}
     prompts = [encode_prompt(text, "text", anchors, tokenizer, **settings) for text in texts(4)]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(steps):
-        prompt = prompts[step % len(prompts)]
-        ids = torch.tensor([prompt + answer])
-        labels = ids.clone()
-        labels[0, : len(prompt)] = -100
-        model(input_ids=ids, labels=labels).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-    _save(model.eval(), tokenizer, folder / "taught")
+    rows = [(prompt, answer) for prompt in prompts]
+    teach(model, rows, tokenizer.pad_token_id, steps=steps, batch_size=1, rate=5e-3)
+    _save(model, tokenizer, folder / "taught")
     return folder / "taught"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from teaching import teach
 
 from mira.config import Architecture
 from mira.distillation.model import load_tokenizer, small_model
@@ -46,15 +46,8 @@ def train_student(folder: Path, *, ten_is_one_token: bool) -> Path:
     if ten_is_one_token:
         tokenizer.add_tokens(["10"])
     model = small_model(Architecture(layers=2, intermediate_size=256), tokenizer, 0)
-    rows = [(list(as_prompt(text, tokenizer).ids), _target(text, tokenizer)) for text in texts]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=_STEPS)
-    for _ in range(_STEPS):
-        chosen = [rows[i] for i in rng.integers(0, len(rows), _BATCH)]
-        _loss(model, chosen, tokenizer.pad_token_id).backward()
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+    rows = [(as_prompt(text, tokenizer).ids, _target(text, tokenizer)) for text in texts]
+    teach(model, rows, tokenizer.pad_token_id, steps=_STEPS, batch_size=_BATCH, rate=2e-3)
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     return folder / "model"
@@ -72,14 +65,3 @@ def as_prompt(text: str, tokenizer: Any) -> Prompt:
 def _target(text: str, tokenizer: Any) -> list[int]:
     target = render_target(label(text), ANCHORS, rationales=False)
     return [*tokenizer.encode(target, add_special_tokens=False), tokenizer.eos_token_id]
-
-
-def _loss(model: Any, rows: list[tuple[list[int], list[int]]], pad: int) -> torch.Tensor:
-    width = max(len(prompt) + len(target) for prompt, target in rows)
-    ids = torch.full((len(rows), width), pad)
-    labels = torch.full_like(ids, -100)
-    for row, (prompt, target) in enumerate(rows):
-        end = len(prompt) + len(target)
-        ids[row, :end] = torch.tensor(prompt + target)
-        labels[row, len(prompt) : end] = torch.tensor(target)
-    return model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels).loss
