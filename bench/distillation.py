@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import random
 import sys
-from collections import defaultdict
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +24,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from measure import RESULTS, machine, timed, versions
-from scoring import PROMPT_KEYS, held_out, read_all
+from scoring import PROMPT_KEYS, held_out, read_in_turns
 
 from mira.config import Distillation
 from mira.distillation.student import distil
@@ -109,23 +107,6 @@ def open_variant(arguments: argparse.Namespace, name: str, config: dict[str, Any
     return open_student(
         folder, anchors, readout_settings(scoring, prompt, config["seed"]), arguments.group
     )
-
-
-def read_in_turns(
-    students: dict[str, Student], records: pd.DataFrame, blocks: int
-) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
-    """Scores by variant, and records per second of each block."""
-    order = records.sample(frac=1, random_state=0)
-    scores: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
-    rates: defaultdict[str, list[float]] = defaultdict(list)
-    for number, block in enumerate(np.array_split(np.arange(len(order)), blocks)):
-        chosen = order.iloc[block]
-        for name in random.Random(number).sample(sorted(students), len(students)):
-            with timed() as watch:
-                scores[name].append(read_all(students[name], chosen))
-            rates[name].append(len(chosen) / watch.seconds)
-            print(f"block {number + 1} {name}: {rates[name][-1]:.1f}/s", file=sys.stderr)
-    return {name: pd.concat(parts) for name, parts in scores.items()}, dict(rates)
 
 
 def agreement(scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, Any]:

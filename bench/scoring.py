@@ -19,7 +19,6 @@ import json
 import random
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -61,20 +60,19 @@ def open_for(run: Path, group: str, student: Path | None, settings: ReadoutSetti
 
 
 def read_in_turns(
-    student: Student, records: pd.DataFrame, blocks: int, seed: int
+    readers: dict[str, Student], records: pd.DataFrame, blocks: int
 ) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
-    """Scores by readout, and records per second of each block."""
-    readers = {readout: student.reading(readout) for readout in READOUTS}
-    order = records.sample(frac=1, random_state=seed)
+    """Scores by reader, and records per second of each block; the blocks are always the same."""
+    order = records.sample(frac=1, random_state=0)
     scores: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
     rates: defaultdict[str, list[float]] = defaultdict(list)
     for number, block in enumerate(np.array_split(np.arange(len(order)), blocks)):
         chosen = order.iloc[block]
-        for readout in random.Random(seed + number).sample(READOUTS, len(READOUTS)):
+        for name in random.Random(number).sample(sorted(readers), len(readers)):
             with timed() as watch:
-                scores[readout].append(read_all(readers[readout], chosen))
-            rates[readout].append(len(chosen) / watch.seconds)
-            print(f"block {number + 1} {readout}: {rates[readout][-1]:.1f}/s", file=sys.stderr)
+                scores[name].append(read_all(readers[name], chosen))
+            rates[name].append(len(chosen) / watch.seconds)
+            print(f"block {number + 1} {name}: {rates[name][-1]:.1f}/s", file=sys.stderr)
     return {name: pd.concat(parts) for name, parts in scores.items()}, dict(rates)
 
 
@@ -169,16 +167,11 @@ def measure_group(
     records, labels = held_out(arguments.run, group, arguments.records)
     student = open_for(arguments.run, group, arguments.student, settings)
     read_all(student, records.head(student.batch_size))
-    scores, rates = read_in_turns(student, records, arguments.blocks, seed=0)
-    other = Student.reading(student, "sample")
-    other._settings = replace(other._settings, seed=settings.seed + 1)
-    # The same blocks, so that the same batches are read again.
-    order = records.sample(frac=1, random_state=0)
-    again: defaultdict[str, list[pd.DataFrame]] = defaultdict(list)
-    for block in np.array_split(np.arange(len(order)), arguments.blocks):
-        again["expected"].append(read_all(student.reading("expected"), order.iloc[block]))
-        again["sample"].append(read_all(other, order.iloc[block]))
-    second = {name: pd.concat(parts) for name, parts in again.items()}
+    expected = student.reading("expected")
+    readers = {"expected": expected, "sample": student.reading("sample")}
+    scores, rates = read_in_turns(readers, records, arguments.blocks)
+    again = {"expected": expected, "sample": student.reading("sample", seed=settings.seed + 1)}
+    second, _ = read_in_turns(again, records, arguments.blocks)
     cells = pd.read_csv(arguments.run / "validation" / "cells.csv")
     kept = cells[cells["group"] == group]
     speeds = [e / s for e, s in zip(rates["expected"], rates["sample"], strict=True)]

@@ -54,14 +54,15 @@ class Student:
         self._shared: Prompt | None = None
         self._skeleton = build_skeleton(anchors, tokenizer) if self.readout == "expected" else None
 
-    def reading(self, readout: Any) -> Student:
-        """The same student under another readout, with the engine that is already open."""
+    def reading(self, readout: str, seed: int | None = None) -> Student:
+        """The same student under another readout or seed, with the engine that is already open."""
         scoring = self._settings.scoring.model_copy(update={"readout": readout})
+        seed = self._settings.seed if seed is None else seed
         return Student(
             self.engine,
             self._tokenizer,
             self._anchors,
-            replace(self._settings, scoring=scoring),
+            replace(self._settings, scoring=scoring, seed=seed),
             model_hash=self.model_hash,
             bins=self._bins,
         )
