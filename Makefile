@@ -29,7 +29,7 @@ run-demo:
 	@python -m mira summary results/demo
 
 test: $(READY) $(VLLM)/.ready
-	@python -m pytest --numprocesses 2 --dist loadgroup
+	@python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(READY)
 	@python bench/client.py

@@ -10,13 +10,7 @@ from synthetic_run import SETTINGS, build_run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, the whole workflow last; with several workers a file stays on one.
-
-    Files share expensive fixtures, the smoke tests their one run.
-    """
-    for item in items:
-        shared = "smoke" if item.get_closest_marker("smoke") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(shared))
+    """Quick tests first, the whole workflow last."""
     items.sort(key=lambda item: [bool(item.get_closest_marker(m)) for m in ("smoke", "slow")])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from killed_runs import journal_keys
 from smoke_run import CONFIG, READERS, SETTINGS, expand, promised_files, unpacked_rows
 from workflow_runs import snakemake
 
@@ -151,3 +152,27 @@ def test_selection_made_again_is_the_same(directory: Path, results: Path) -> Non
     status, seen = snakemake(directory, CONFIG, *targets)
     assert status == 0, seen
     assert {path: sha256(folder / path) for path in before} == before
+
+
+def test_selections_are_the_same_to_the_byte(results: Path, interrupted: Path) -> None:
+    for method in SETTINGS.selection.methods:
+        for name in (f"selection/{method}.parquet", f"selection/{method}.json"):
+            assert (interrupted / name).read_bytes() == (results / name).read_bytes(), name
+
+
+def test_no_reply_is_stored_twice(results: Path, interrupted: Path) -> None:
+    keys = journal_keys(interrupted)
+    assert len(keys) == len(set(keys))
+    assert set(keys) == set(journal_keys(results))
+
+
+def test_bill_tells_paid_calls_from_those_of_the_journal(results: Path, interrupted: Path) -> None:
+    quiet = json.loads((results / "labelling/cost.json").read_text())
+    bill = json.loads((interrupted / "labelling/cost.json").read_text())
+    from_journal = 0
+    for stage in ("discovery", "labelling"):
+        for group, cost in bill[stage].items():
+            assert cost["calls"] == quiet[stage][group]["calls"]
+            assert cost["calls"] == cost["paid_calls"] + cost["journal_calls"]
+            from_journal += cost["journal_calls"]
+    assert from_journal >= 5

@@ -1,4 +1,4 @@
-"""A run killed with SIGKILL again and again ends in the same selection and pays nothing twice."""
+"""Runs of the smoke workflow that are killed with SIGKILL at chosen moments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
-from smoke_run import CONFIG, SETTINGS, expand
+from smoke_run import CONFIG, expand
 from workflow_runs import command, environment, snakemake
 
 from mira.teacher.journal.segment import iter_frames
@@ -23,8 +22,6 @@ TARGETS = [
     *expand("results/smoke/selection/{method}.parquet"),
     "results/smoke/labelling/cost.json",
 ]
-
-pytestmark = pytest.mark.smoke
 
 
 def journal_keys(results: Path) -> list[str]:
@@ -81,36 +78,10 @@ def run_until_killed(directory: Path, moment: Callable[[Path], bool]) -> None:
     assert snakemake(directory, CONFIG, "--unlock")[0] == 0
 
 
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finish_after_kills(directory: Path) -> Path:
     """Results of a run that was killed three times."""
-    directory = tmp_path_factory.mktemp("interrupted")
     for moment in (some_replies, student_has_a_checkpoint, some_records_scored):
         run_until_killed(directory, moment)
     status, seen = snakemake(directory, CONFIG, *TARGETS, "--rerun-incomplete")
     assert status == 0, seen
     return directory / "results" / "smoke"
-
-
-def test_selections_are_the_same_to_the_byte(results: Path, interrupted: Path) -> None:
-    for method in SETTINGS.selection.methods:
-        for name in (f"selection/{method}.parquet", f"selection/{method}.json"):
-            assert (interrupted / name).read_bytes() == (results / name).read_bytes(), name
-
-
-def test_no_reply_is_stored_twice(results: Path, interrupted: Path) -> None:
-    keys = journal_keys(interrupted)
-    assert len(keys) == len(set(keys))
-    assert set(keys) == set(journal_keys(results))
-
-
-def test_bill_tells_paid_calls_from_those_of_the_journal(results: Path, interrupted: Path) -> None:
-    quiet = json.loads((results / "labelling/cost.json").read_text())
-    bill = json.loads((interrupted / "labelling/cost.json").read_text())
-    from_journal = 0
-    for stage in ("discovery", "labelling"):
-        for group, cost in bill[stage].items():
-            assert cost["calls"] == quiet[stage][group]["calls"]
-            assert cost["calls"] == cost["paid_calls"] + cost["journal_calls"]
-            from_journal += cost["journal_calls"]
-    assert from_journal >= 5
