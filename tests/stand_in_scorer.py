@@ -39,7 +39,7 @@ def make_released(folder: Path) -> Path:
     return folder / "released"
 
 
-def make_taught(folder: Path, anchors: list[dict[str, Any]], steps: int = 150) -> Path:
+def make_taught(folder: Path, anchors: list[dict[str, Any]], steps: int = 300) -> Path:
     """A small dense model that answers every record with :func:`card_reply`."""
     reply = card_reply(anchors)
     asked = [message["content"] for message in build_anchored("words", "text", anchors)]

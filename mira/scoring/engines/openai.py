@@ -55,13 +55,13 @@ class OpenaiEngine:
     """
 
     name = "openai"
+    version = "chat completions"
     batch_size = 1024
     block_tokens = None
 
     def __init__(self, served: Served, scoring: Scoring, tokenizer: Any, **retries: Any):
         self._client = EndpointClient(served, scoring, **retries)
         self._tokenizer = tokenizer
-        self.version = served.model
         self.undivided = 0
         self._counters = Counters()
         self._compared = False
