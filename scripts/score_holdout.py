@@ -11,6 +11,7 @@ import pandas as pd
 from mira.io import read_jsonl, read_parquet, read_parquets, write_parquet
 from mira.logs import logged
 from mira.scoring.arguments import add_student_arguments, open_named_student
+from mira.scoring.shards import discard_part, score_shard
 from mira.seeds import stable_hash
 
 COLUMNS = ["id", "family", "text", "n_tokens"]
@@ -34,8 +35,6 @@ def draw_compared(records: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    from mira.scoring.shards import discard_part, score_shard
-
     labels = read_parquet(arguments.labels, ["id", "split"])
     held_out = labels.loc[labels["split"] == "validation", "id"]
     samples = read_parquets(arguments.samples, COLUMNS)

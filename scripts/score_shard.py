@@ -10,6 +10,7 @@ from mira.groups import records_of_group
 from mira.io import read_jsonl, write_json, write_parquet
 from mira.logs import logged
 from mira.scoring.arguments import add_student_arguments, open_named_student
+from mira.scoring.shards import assign_shards, discard_part, score_shard
 
 COLUMNS = ["id", "family", "text", "n_tokens"]
 
@@ -26,8 +27,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    from mira.scoring.shards import assign_shards, discard_part, score_shard
-
     records = records_of_group(arguments.group, arguments.groups, arguments.corpus, COLUMNS)
     n_shards = arguments.settings["scoring"]["shards"]
     chosen = records[assign_shards(records, n_shards) == arguments.shard]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mira.config import Architecture
-from mira.errors import UserError
+from mira.errors import UserError, first_line
 
 # What the name of a model class that writes text ends in.
 GENERATIVE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -69,7 +69,8 @@ def load_model(path: str, dtype: str, trust_remote_code: bool = False) -> Any:
         raise
     except Exception as error:  # damage shows in every way that a library's parser can fail
         raise UserError(
-            f"No causal language model could be loaded from '{path}': {_first_line(error)}. "
+            f"No causal language model could be loaded from '{path}': "
+            f"{first_line(error).rstrip('.')}. "
             "The folder needs a whole config.json and whole safetensors weights: copy or download "
             "it again, or name another (distillation.base_model or the scorer)."
         ) from error
@@ -101,7 +102,7 @@ def load_tokenizer(path: str, trust_remote_code: bool = False) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
     except Exception as error:  # damage shows in every way that a library's parser can fail
         raise UserError(
-            f"No tokenizer could be loaded from '{path}': {_first_line(error)}"
+            f"No tokenizer could be loaded from '{path}': {first_line(error).rstrip('.')}"
         ) from error
     if tokenizer.chat_template is None:
         raise UserError(f"The tokenizer at '{path}' has no chat template; use one that has.")
@@ -145,8 +146,3 @@ def _as_list(value: int | list[int] | None) -> list[int]:
 def _some(names: Iterable[str]) -> str:
     first = sorted(names)[:3]
     return ", ".join(first)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -16,10 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
+from mira.io import read_json
+
 BINS = 8
+BINS_FILE = "statistics.json"
 Bins = Sequence[Sequence[float]]
 
 _WORD = re.compile(r"\w+")
@@ -285,3 +289,9 @@ def describe(text: str, bins: Bins) -> str:
     """The record's statistics as a line of tokens."""
     found = map(bisect_right, bins, measure(text))
     return "".join(f"<s{i:02d}={b}>" for i, b in enumerate(found))
+
+
+def load_bins(model_dir: Path) -> list[list[float]] | None:
+    """The statistics' bins that a student was trained with, or None for one without."""
+    path = model_dir / BINS_FILE
+    return read_json(path) if path.exists() else None

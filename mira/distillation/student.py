@@ -12,14 +12,11 @@ from mira.config import Distillation
 from mira.distillation.examples import ExampleSettings, build_examples
 from mira.distillation.model import check_pair, load_model, load_tokenizer
 from mira.distillation.score_loss import make_score_loss
-from mira.distillation.statistics import fit_bins
+from mira.distillation.statistics import BINS_FILE, fit_bins
 from mira.distillation.targets import complete_labels
 from mira.distillation.training import TrainingSettings, train
 from mira.errors import UserError
-from mira.io import read_json
 from mira.seeds import derive_seed
-
-BINS_FILE = "statistics.json"
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +100,3 @@ def _training_settings(settings: Distillation, seed: int) -> TrainingSettings:
         gradient_checkpointing=settings.gradient_checkpointing,
         deepspeed=settings.deepspeed,
     )
-
-
-def load_bins(model_dir: Path) -> list[list[float]] | None:
-    """The statistics' bins that a student was trained with, or None for one without."""
-    path = model_dir / BINS_FILE
-    return read_json(path) if path.exists() else None

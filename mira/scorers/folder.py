@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mira.distillation.model import load_tokenizer
-from mira.errors import UserError
+from mira.errors import UserError, first_line
 from mira.scorers.weights import Parameters, check_weights
 
 STATE = "trainer_state.json"
@@ -123,5 +123,4 @@ def _load_config(folder: Path, trust_remote_code: bool) -> Any:
             if remote
             else "Fetch the file again, or install a version of transformers that knows the model."
         )
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{folder / 'config.json'}: {first} {todo}") from None
+        raise UserError(f"{folder / 'config.json'}: {first_line(error)} {todo}") from None

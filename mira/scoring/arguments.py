@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mira.scoring.devices import lease_devices
 from mira.scoring.settings import readout_settings
-from mira.scoring.student import Student
-
-log = logging.getLogger(__name__)
+from mira.scoring.student import Student, open_student
 
 
 def add_student_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +27,6 @@ def open_named_student(
     arguments: argparse.Namespace, anchors: list[dict[str, Any]]
 ) -> Iterator[Student]:
     """The student of the command line, on GPUs of its own where there are any."""
-    from mira.scoring.devices import lease_devices
-    from mira.scoring.student import open_student
-
     settings = readout_settings(**arguments.settings)
     scoring = settings.scoring
     with lease_devices(scoring.vllm.tensor_parallel if scoring.engine == "vllm" else 1):

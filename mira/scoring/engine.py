@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     seeds: tuple[int, ...] | None = None
+
+    def parameters(self, row: int) -> dict[str, Any]:
+        """Sampling parameters of one prompt, as vLLM and endpoints name them."""
+        if self.seeds is None:
+            return {"temperature": 0.0}
+        return {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seeds[row]}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mira.distillation.prompt import encode_messages, render_messages
-from mira.distillation.student import load_bins
+from mira.distillation.statistics import load_bins
 from mira.io import sha256
 from mira.parsing import parse_anchored
 from mira.records import Family

@@ -63,6 +63,22 @@ def read_expected(prompts: Sequence[Prompt], skeleton: Skeleton, ask: Ask) -> np
     )
 
 
+def read_fitting(
+    prompts: Sequence[Prompt], skeleton: Skeleton, ask: Ask, max_tokens: int
+) -> np.ndarray:
+    """:func:`read_expected`, all NaN for a prompt that leaves no room in ``max_tokens``."""
+    fitting = fitting_rows(prompts, max_tokens - longest_question(skeleton))
+    found = np.full((len(prompts), len(skeleton.slots), 11), np.nan)
+    if fitting:
+        found[fitting] = read_expected([prompts[row] for row in fitting], skeleton, ask)
+    return found
+
+
+def fitting_rows(prompts: Sequence[Prompt], room: int) -> list[int]:
+    """Numbers of the prompts that take at most ``room`` tokens."""
+    return [row for row, prompt in enumerate(prompts) if len(prompt.ids) <= room]
+
+
 def answer_length(skeleton: Skeleton) -> int:
     """The most tokens that the scores-only answer takes from its first score on."""
     widest = 2 if skeleton.tokens.ten_is_split else 1

@@ -25,7 +25,6 @@ from mira.errors import UserError
 from mira.scoring.engine import Counters, Decoding, Prompt, Skeleton
 from mira.scoring.engines.compact import longest_question
 from mira.scoring.engines.endpoint import EndpointClient, usage_of
-from mira.scoring.engines.served_vllm import sampling
 from mira.scoring.expected import (
     NEGLIGIBLE_ONE,
     chosen_score,
@@ -98,7 +97,7 @@ class OpenaiEngine:
     def write(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[str | None]:
         """One reply per prompt; None where the endpoint gave none."""
         asking = [
-            {"max_tokens": decoding.max_new_tokens, **sampling(decoding, row)}
+            {"max_tokens": decoding.max_new_tokens, **decoding.parameters(row)}
             for row in range(len(prompts))
         ]
         replies = self._ask(prompts, asking)

@@ -15,7 +15,7 @@ from mira.config import Scoring
 from mira.config.students import Served
 from mira.errors import UserError
 from mira.scoring.engine import Counters, Decoding, Prompt, Skeleton
-from mira.scoring.engines.compact import Answer, Question, longest_question, read_expected
+from mira.scoring.engines.compact import Answer, Question, fitting_rows, read_fitting
 from mira.scoring.engines.endpoint import EndpointClient, usage_of
 
 _HITS = re.compile(r"^vllm:prefix_cache_hits_total(?:\{[^}]*\})? (\S+)", re.MULTILINE)
@@ -45,15 +45,11 @@ class ServedVllmEngine:
 
         All NaN for a prompt that leaves no room for the answer, or that the server refused.
         """
-        fitting = self._fitting(prompts, longest_question(skeleton))
-        found = np.full((len(prompts), len(skeleton.slots), 11), np.nan)
-        if fitting:
-            found[fitting] = read_expected([prompts[row] for row in fitting], skeleton, self._ask)
-        return found
+        return read_fitting(prompts, skeleton, self._ask, self._max_tokens)
 
     def write(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[str | None]:
         """One reply per prompt; None where it has no room or the server gave none."""
-        fitting = self._fitting(prompts, decoding.max_new_tokens)
+        fitting = fitting_rows(prompts, self._max_tokens - decoding.max_new_tokens)
         replies: list[str | None] = [None] * len(prompts)
         calls = [
             partial(
@@ -61,7 +57,7 @@ class ServedVllmEngine:
                 model=self._client.model,
                 prompt=list(prompts[row].ids),
                 max_tokens=decoding.max_new_tokens,
-                **sampling(decoding, row),
+                **decoding.parameters(row),
             )
             for row in fitting
         ]
@@ -82,10 +78,6 @@ class ServedVllmEngine:
     def close(self) -> None:
         """Close the connections; the server stays."""
         self._client.close()
-
-    def _fitting(self, prompts: Sequence[Prompt], reply_tokens: int) -> list[int]:
-        room = self._max_tokens - reply_tokens
-        return [row for row, prompt in enumerate(prompts) if len(prompt.ids) <= room]
 
     def _ask(self, questions: Sequence[Question], watched: Sequence[int]) -> list[Answer | None]:
         calls = [
@@ -148,17 +140,6 @@ class ServedVllmEngine:
         page = self._client.fetch_text("/metrics")
         found = _HITS.findall(page or "")
         return sum(map(float, found)) if found else None
-
-
-def sampling(decoding: Decoding, row: int) -> dict[str, Any]:
-    """Sampling parameters of one request: greedy without seeds."""
-    if decoding.seeds is None:
-        return {"temperature": 0.0}
-    return {
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "seed": decoding.seeds[row],
-    }
 
 
 async def _complete(client: openai.AsyncOpenAI, **body: Any) -> Any:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from mira.config import Scoring
-from mira.errors import UserError
+from mira.errors import UserError, first_line
 from mira.scoring.engine import Counters, Decoding, Prompt, Skeleton
-from mira.scoring.engines.compact import Answer, Question, longest_question, read_expected
+from mira.scoring.engines.compact import Answer, Question, fitting_rows, read_fitting
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -61,27 +61,15 @@ class VllmEngine:
 
         All NaN for a prompt that leaves no room for the answer.
         """
-        room = self._max_tokens - longest_question(skeleton)
-        fitting = [row for row, prompt in enumerate(prompts) if len(prompt.ids) <= room]
-        found = np.full((len(prompts), len(skeleton.slots), 11), np.nan)
-        if fitting:
-            found[fitting] = read_expected([prompts[row] for row in fitting], skeleton, self._ask)
-        return found
+        return read_fitting(prompts, skeleton, self._ask, self._max_tokens)
 
     def write(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[str | None]:
         """One reply per prompt; None for a prompt that leaves no room for the whole reply."""
         from vllm import SamplingParams
 
-        room = self._max_tokens - decoding.max_new_tokens
-        seeds: Sequence[int | None] = decoding.seeds or [None] * len(prompts)
-        fitting = [row for row, prompt in enumerate(prompts) if len(prompt.ids) <= room]
+        fitting = fitting_rows(prompts, self._max_tokens - decoding.max_new_tokens)
         params = [
-            SamplingParams(
-                max_tokens=decoding.max_new_tokens,
-                temperature=decoding.temperature if decoding.seeds else 0.0,
-                top_p=decoding.top_p if decoding.seeds else 1.0,
-                seed=seeds[row],
-            )
+            SamplingParams(max_tokens=decoding.max_new_tokens, **decoding.parameters(row))
             for row in fitting
         ]
         replies: list[str | None] = [None] * len(prompts)
@@ -171,7 +159,7 @@ def _load(model: str, arguments: dict[str, Any], on_cpu: bool) -> Any:
         from vllm import LLM
     except ImportError as error:
         raise UserError(
-            f"vLLM is installed but cannot be imported ({_first_line(error)}): make its "
+            f"vLLM is installed but cannot be imported ({first_line(error)}): make its "
             "environment anew from envs/vllm.yaml or requirements-vllm-cpu.txt."
         ) from error
     try:
@@ -179,7 +167,7 @@ def _load(model: str, arguments: dict[str, Any], on_cpu: bool) -> Any:
     except Exception as error:
         # vLLM raises whatever its parts raise, and from its processes a RuntimeError for all.
         raise UserError(
-            f"vLLM could not load '{model}': {_first_line(error)}. Check that the folder is a "
+            f"vLLM could not load '{model}': {first_line(error)}. Check that the folder is a "
             "whole model that this vLLM knows, that it fits in "
             f"{'memory' if on_cpu else 'the GPU (scoring.vllm.tensor_parallel, max_model_len)'}, "
             "and what vLLM logged above."
@@ -199,7 +187,7 @@ def check_model_folder(model: str) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise UserError(
-                f"{path} is not a whole weights file ({_first_line(error)}): train the student "
+                f"{path} is not a whole weights file ({first_line(error)}): train the student "
                 "again (delete the folder) or copy it anew."
             ) from error
 
@@ -211,7 +199,7 @@ def _longest_context(model: str, wanted: int | None, trust_remote_code: bool) ->
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        raise UserError(f"No model configuration at '{model}': {_first_line(error)}") from error
+        raise UserError(f"No model configuration at '{model}': {first_line(error)}") from error
     most = getattr(config.get_text_config(), "max_position_embeddings", None)
     return most if wanted is None else min(wanted, most or wanted)
 
@@ -221,7 +209,3 @@ def _answer(output: Any) -> Answer | None:
         return None
     logprobs = [{token: one.logprob for token, one in place.items()} for place in output.logprobs]
     return Answer(list(output.token_ids), logprobs)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
